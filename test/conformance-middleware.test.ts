@@ -3,6 +3,7 @@ import { App } from '@iopa/appbuilder'
 import { allow, basic } from '@iopa/auth'
 import { cache, etag } from '@iopa/cache'
 import { compress } from '@iopa/compress'
+import { connect } from '@iopa/connect'
 import { cookies, sessions } from '@iopa/cookies'
 import { cors } from '@iopa/cors'
 import { forms } from '@iopa/forms'
@@ -12,6 +13,7 @@ import { secureHeaders } from '@iopa/secure-headers'
 import { health, metrics, traces } from '@iopa/telemetry'
 import { prometheus } from '@iopa/telemetry/prometheus'
 import { conformance } from '@iopa/testing'
+import helmet from 'helmet'
 import { describe, test } from 'vitest'
 
 const MIDDLEWARE: Readonly<Record<string, (app: App) => unknown>> = {
@@ -20,6 +22,7 @@ const MIDDLEWARE: Readonly<Record<string, (app: App) => unknown>> = {
   cors: app => app.use(cors({ origin: 'https://app.example.com' })),
   secureHeaders: app => app.use(secureHeaders()),
   compress: app => app.use(compress()),
+  connect: app => app.use(connect(helmet(), { neutral: true })),
   cookies: app => app.use(cookies()),
   sessions: app => app.use(sessions()),
   'basic and allow': app => app.use(basic({ verify: () => null, optional: true })).use(allow([{ anyone: true, to: '/#' }])),

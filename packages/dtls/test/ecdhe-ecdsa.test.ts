@@ -45,7 +45,8 @@ describe('A server with a certificate', () => {
     expect(await alertOf(exchange(SERVER, { ...CLIENT, serverName: 'door.example' }))).toBe(ALERT.BAD_CERTIFICATE)
     expect(await alertOf(exchange(SERVER, { ...CLIENT, serverName: '127.0.0.1' }))).toBeUndefined()
     expect(await alertOf(exchange(SERVER, CLIENT, { now: NOW + 400 * 86_400_000 }))).toBe(ALERT.CERTIFICATE_EXPIRED)
-    expect(await alertOf(exchange(SERVER, { verify: false }))).toBeUndefined()
+    const { client } = await exchange(SERVER, { verify: false })
+    expect([client.user, client.proof]).toEqual([undefined, undefined])
   })
 
   test('must have the key of its certificate, even where the certificate is not verified', async () => {
@@ -116,14 +117,15 @@ describe('Raw public keys', () => {
 
   test('prove both sides to each other', async () => {
     const outcome = await exchange(server, client)
-    expect(outcome.server).toEqual({ user: { id: 'sensor-1', by: 'rpk', realm: 'house' } })
-    expect(outcome.client).toEqual({ user: { id: 'lamp', by: 'rpk' } })
+    expect(outcome.server).toEqual({ user: { id: 'sensor-1', by: 'rpk', realm: 'house' }, proof: 'rpk' })
+    expect(outcome.client).toEqual({ user: { id: 'lamp', by: 'rpk' }, proof: 'rpk' })
   })
 
   test('are refused when they are not in the table', async () => {
     expect(await alertOf(exchange(server, { ...client, key: other.key }))).toBe(ALERT.CERTIFICATE_UNKNOWN)
     expect(await alertOf(exchange(server, { ...client, rawPublicKeys: { lamp: publicPem(other) } }))).toBe(ALERT.CERTIFICATE_UNKNOWN)
-    expect(await alertOf(exchange(server, { ...client, rawPublicKeys: { lamp: publicPem(other) }, verify: false }))).toBeUndefined()
+    const { client: unverified } = await exchange(server, { ...client, rawPublicKeys: { lamp: publicPem(other) }, verify: false })
+    expect(unverified).toEqual({ user: undefined })
   })
 
   test('are never the key of a certificate', async () => {

@@ -22,6 +22,7 @@ const HELLO: ClientHello = {
   extensions: new Map()
 }
 const clock = { now: () => 0, elapsed: () => 0, setTimeout: () => undefined, clearTimeout: () => undefined }
+let time = 0
 const exchanges = [pskKeyExchange(new PskKeys({ sensor: KEY }, clock), { identity: 'sensor', key: KEY }, undefined)]
 
 interface Machine<Kind> {
@@ -41,7 +42,8 @@ const machine = <Kind>(
     failed: (failure: HandshakeFailure): void => void failures.push(failure),
     progressed: (): void => undefined
   }
-  return { handshake: create({ events, now: () => 0, cid: undefined }), sent, failures }
+  time = 0
+  return { handshake: create({ events, now: () => time, cid: undefined }), sent, failures }
 }
 
 const serverWith = (hello: ClientHello): Machine<ServerHandshake> => {
@@ -108,10 +110,13 @@ describe('Finished', () => {
     return created
   }
 
-  test('before ChangeCipherSpec, in the clear: fails the handshake', () => {
+  test('before ChangeCipherSpec, in the clear: fails the handshake as a wrong key does', () => {
     const { handshake, failures } = flight()
     handshake.receive(messageRecord(MESSAGE.FINISHED, 3, Buffer.alloc(12))!)
-    expect(failures.map(({ alert }) => alert)).toEqual([10])
+    expect([failures, handshake.due]).toEqual([[], 5500])
+    time = 5500
+    handshake.expire()
+    expect(failures.map(({ alert }) => alert)).toEqual([51])
   })
 
   test('before ChangeCipherSpec, protected: waits for it', async () => {

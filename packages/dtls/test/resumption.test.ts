@@ -164,8 +164,8 @@ describe('A session', () => {
     await meet(PSK, PSK, own)
     const confused: ServerSessions = {
       ...own.serverSessions,
-      find: async hello => {
-        const found = await own.serverSessions.find(hello)
+      find: async (hello, signal) => {
+        const found = await own.serverSessions.find(hello, signal)
         return found && { ...found, suite: { ...found.suite, id: 0xc0a8 } }
       }
     }

@@ -22,6 +22,8 @@ const session = (name: string, more: Partial<ResumableSession> = {}): ResumableS
   ...more
 })
 
+const { signal } = new AbortController()
+
 describe('The store of sessions', () => {
   test('ends a session after its lifetime', () => {
     const { time, clock } = clockAt()
@@ -106,9 +108,9 @@ describe('The sessions of a server', () => {
     const id = sessions.newId(helloWith(Buffer.alloc(0)))
     expect(id).toHaveLength(32)
     sessions.store(session('a', { id }))
-    expect(sessions.find(helloWith(id))).toMatchObject({ identity: { user: { id: 'a', by: 'psk' } } })
-    expect(sessions.find(helloWith(Buffer.alloc(32)))).toBeUndefined()
-    expect(sessions.find(helloWith(Buffer.alloc(0)))).toBeUndefined()
+    expect(sessions.find(helloWith(id), signal)).toMatchObject({ identity: { user: { id: 'a', by: 'psk' } } })
+    expect(sessions.find(helloWith(Buffer.alloc(32)), signal)).toBeUndefined()
+    expect(sessions.find(helloWith(Buffer.alloc(0)), signal)).toBeUndefined()
   })
 
   test('have an extended master secret, and are refused without it', () => {
@@ -119,7 +121,7 @@ describe('The sessions of a server', () => {
     sessions.store(session('a', { id: Buffer.alloc(0) }))
     expect(store.size).toBe(0)
     sessions.store(session('a'))
-    expect(() => sessions.find(helloWith(Buffer.from('a'), false))).toThrow('extended master secret')
+    expect(() => sessions.find(helloWith(Buffer.from('a'), false), signal)).toThrow('extended master secret')
   })
 
   test('end when their proof does not count any more', async () => {
@@ -127,17 +129,29 @@ describe('The sessions of a server', () => {
     const sessions = serverSessions(store)
     let counts = true
     sessions.store(session('a', { identity: { user: { id: 'a' }, stillCounts: async () => counts } }))
-    expect(await sessions.find(helloWith(Buffer.from('a')))).toBeDefined()
+    expect(await sessions.find(helloWith(Buffer.from('a')), signal)).toBeDefined()
     counts = false
-    expect(await sessions.find(helloWith(Buffer.from('a')))).toBeUndefined()
+    expect(await sessions.find(helloWith(Buffer.from('a')), signal)).toBeUndefined()
     expect(store.size).toBe(0)
+  })
+
+  test('are left as they are when the check of their proof is broken off', async () => {
+    const store = new SessionStore(clockAt().clock)
+    const sessions = serverSessions(store)
+    const isAborted = (given: AbortSignal): Promise<boolean> => new Promise(resolve => given.addEventListener('abort', () => resolve(false)))
+    sessions.store(session('a', { identity: { user: { id: 'a' }, stillCounts: isAborted } }))
+    const abort = new AbortController()
+    const found = sessions.find(helloWith(Buffer.from('a')), abort.signal)
+    abort.abort()
+    await found
+    expect(store.size).toBe(1)
   })
 
   test('are not resumed when they are revoked while their proof is checked', async () => {
     const store = new SessionStore(clockAt().clock)
     const sessions = serverSessions(store)
     sessions.store(session('a', { identity: { user: { id: 'a' }, stillCounts: async () => true } }))
-    const found = sessions.find(helloWith(Buffer.from('a')))
+    const found = sessions.find(helloWith(Buffer.from('a')), signal)
     store.revoke(({ id }) => id === 'a')
     expect(await found).toBeUndefined()
   })

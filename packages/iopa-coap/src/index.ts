@@ -10,7 +10,7 @@
 export type { CollectOptions, DiscoveredLink, DiscoverOptions } from './client/discovery.ts'
 export { collect, discover } from './client/discovery.ts'
 export type { RawOption } from './client/raw-options.ts'
-export type { CoapListener, CoapOptions, MulticastOptions } from './coap.ts'
+export type { CoapListener } from './coap.ts'
 export { coap } from './coap.ts'
 export type { ExtensionOptions } from './codec/extensions.ts'
 export type { Message } from './codec/message.ts'
@@ -19,3 +19,4 @@ export type { CoreLink, LinkAttribute, LinkLimits, ParsedLink } from './formats/
 export { filterLinks, parseLinks, serializeLinks } from './formats/link-format.ts'
 export { COAP_KEYS } from './keys.ts'
 export type { TransmissionParameters } from './messages/parameters.ts'
+export type { CoapOptions, MulticastOptions } from './options.ts'

@@ -13,7 +13,7 @@ import { badOptionOf } from '../src/exchanges/requester.ts'
 import { transmission } from '../src/messages/parameters.ts'
 import { PathCache } from '../src/resources/path-cache.ts'
 import { FormatTable, represent, writeRepresentation } from '../src/resources/representation.ts'
-import { readRequest } from '../src/resources/request.ts'
+import { readRequest } from '../src/resources/request-reader.ts'
 import { rawRequest } from './raw-peer.ts'
 import { message } from './scripted-channel.ts'
 

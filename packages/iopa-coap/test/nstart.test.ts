@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import type { ConfirmableListener } from '../src/messages/message-listeners.ts'
 import { type TransmissionParameters, transmission } from '../src/messages/parameters.ts'
-import type { ConfirmableListener, Peer } from '../src/messages/peer.ts'
+import type { Peer } from '../src/messages/peer.ts'
 import { PeerTable } from '../src/messages/peer-table.ts'
 import { Retransmission } from '../src/messages/retransmission.ts'
 import { SERVER, virtualHome } from './virtual-home.ts'

@@ -1,5 +1,6 @@
 import { App, type Client, type Context, type Peer, reply } from '@iopa/appbuilder'
-import { coap } from '@iopa/coap'
+import { type CoapOptions, coap } from '@iopa/coap'
+import { dtls } from '@iopa/dtls'
 import { router } from '@iopa/router'
 import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
@@ -108,13 +109,25 @@ const deviceOf = async (url: URL | string, build: (app: App & ReturnType<typeof 
 }
 const routed = () => new App({ logger: false }).use(router())
 
-describe.each(['coap', 'coap+tcp'])('both roles over %s', scheme => {
-  const start = () => hub(scheme === 'coap' ? {} : { udp: false, tcp: true })
+const KEY = Buffer.from('the key of the lamp')
+const PSK = { lamp: KEY }
+/** The options of a hub, of a device, and of the client of the device. */
+const SCHEMES: Record<string, readonly [CoapOptions, CoapOptions, object]> = {
+  coap: [{}, {}, {}],
+  'coap+tcp': [{ udp: false, tcp: true }, {}, {}],
+  coaps: [{ dtls: dtls({ psk: PSK }) }, { dtls: dtls({ psk: PSK }) }, {}],
+  'coaps+tcp': [{ udp: false, tls: { psk: PSK, port: 0 } }, {}, { tls: { psk: PSK, pskIdentity: 'lamp' } }]
+}
+
+describe.each(['coap', 'coap+tcp', 'coaps'])('both roles over %s', scheme => {
+  const [hubOptions, deviceOptions] = SCHEMES[scheme]!
+  const start = () => hub(hubOptions)
+  const serveDevice = (url: URL, build: (app: App & ReturnType<typeof routed>) => unknown) => deviceOf(url, build, {}, deviceOptions)
 
   test('a device serves the hub that it is a client of', async () => {
     await using server = await start()
     let users: unknown[] = []
-    await using device = await deviceOf(server.url, app => {
+    await using device = await serveDevice(server.url, app => {
       app.get('/name', (context: Context) => {
         users.push(context.user, context.remotePort)
         return 'lamp'
@@ -134,7 +147,7 @@ describe.each(['coap', 'coap+tcp'])('both roles over %s', scheme => {
     await using server = await start()
     server.app
     const large = 'x'.repeat(200_000)
-    await using device = await deviceOf(server.url, app => {
+    await using device = await serveDevice(server.url, app => {
       app.get('/large', () => large)
       app.post('/large', async (context: Context) => String((await context.bytes()).length))
     })
@@ -148,7 +161,7 @@ describe.each(['coap', 'coap+tcp'])('both roles over %s', scheme => {
   test('observes a resource of the device until it leaves', async () => {
     await using server = await start()
     let level = 1
-    await using device = await deviceOf(server.url, app => void app.get('/level', () => String(level)))
+    await using device = await serveDevice(server.url, app => void app.get('/level', () => String(level)))
     await device.client.post('/hello', 'x')
     await using client = await server.peer.client()
     const seen: string[] = []
@@ -163,24 +176,17 @@ describe.each(['coap', 'coap+tcp'])('both roles over %s', scheme => {
 
   test('a client without serve refuses what its server asks', async () => {
     await using server = await start()
-    await using app = new App({ logger: false }).use(coap())
+    await using app = new App({ logger: false }).use(coap(deviceOptions))
     const device = await app.connect(server.url)
     await device.post('/hello', 'x')
     await using client = await server.peer.client()
-    if (scheme === 'coap') await expect(client.get('/name')).rejects.toMatchObject({ code: 'peer-reset' })
+    if (scheme !== 'coap+tcp') await expect(client.get('/name')).rejects.toMatchObject({ code: 'peer-reset' })
     else expect((await client.get('/name')).status).toBe(501)
-  })
-
-  test('a user is not taken where nothing proves it', async () => {
-    await using server = await start()
-    const served = routed()
-    await using app = new App({ logger: false }).use(coap())
-    await expect(app.connect(server.url, { serve: { app: served, user: 'hub' } })).rejects.toMatchObject({ status: 400, code: 'unproven-server' })
   })
 
   test('context.peer is one object for a session', async () => {
     await using server = await start()
-    await using device = await deviceOf(server.url, () => undefined)
+    await using device = await serveDevice(server.url, () => undefined)
     await device.client.post('/hello', 'x')
     const first = server.peer
     await device.client.post('/hello', 'x')
@@ -188,14 +194,58 @@ describe.each(['coap', 'coap+tcp'])('both roles over %s', scheme => {
   })
 })
 
-describe('a client to a peer over TCP', () => {
+describe('the user of a server that a client serves', () => {
+  test.each(['coap', 'coap+tcp'])('is not taken over %s, where nothing proves it', async scheme => {
+    await using server = await hub(SCHEMES[scheme]![0])
+    await using app = new App({ logger: false }).use(coap())
+    await expect(app.connect(server.url, { serve: { app: routed(), user: 'hub' } })).rejects.toMatchObject({ status: 400, code: 'unproven-server' })
+  })
+
+  test.each(['coaps', 'coaps+tcp'])('is that of the connection and of its requests over %s', async scheme => {
+    const [hubOptions, deviceOptions, connect] = SCHEMES[scheme]!
+    await using server = await hub(hubOptions)
+    const seen: unknown[] = []
+    const served = new App({ logger: false })
+      .use((context, next) => {
+        seen.push([context.method, context.user, context['server.TLS'], context.scheme])
+        return next()
+      })
+      .use(router())
+    served.get('/name', () => 'lamp')
+    await using app = new App({ logger: false }).use(coap(deviceOptions))
+    const device = await app.connect(server.url, { serve: { app: served, user: 'hub' }, ...connect })
+    expect(await (await device.get('/echo')).text()).toBe('you are lamp')
+    const user = { id: 'hub', by: 'psk' }
+    expect(seen).toEqual([
+      ['CONNECT', user, true, scheme],
+      ['GET', user, true, scheme]
+    ])
+    await device.close()
+    await eventually(() => served.live === 0, 'the connection has ended')
+    await served.close({ timeout: 0 })
+  })
+
+  test.each(['coaps', 'coaps+tcp'])('may be refused by the app over %s', async scheme => {
+    const [hubOptions, deviceOptions, connect] = SCHEMES[scheme]!
+    await using server = await hub(hubOptions)
+    const served = new App({ logger: false }).use(({ method }) => (method === 'CONNECT' ? reply(403) : 'lamp'))
+    await using app = new App({ logger: false }).use(coap(deviceOptions))
+    await expect(app.connect(server.url, { serve: { app: served, user: 'hub' }, ...connect })).rejects.toMatchObject({ code: 'server-refused' })
+    await eventually(() => served.live === 0, 'the connection has ended')
+    await eventually(() => server.app.counters().coap?.connections === 0, 'the session has ended')
+  })
+})
+
+describe.each(['coap+tcp', 'coaps'])('a client to a peer over %s', scheme => {
+  const [hubOptions, deviceOptions] = SCHEMES[scheme]!
+
   test('ends with the connection: requests and observations fail, and the next connection is another peer', async () => {
-    await using server = await hub({ udp: false, tcp: true })
+    await using server = await hub(hubOptions)
     const build = (app: App & ReturnType<typeof routed>): void => {
       app.get('/name', () => 'lamp')
       app.get('/never', () => new Promise(() => undefined))
     }
-    const device = await deviceOf(server.url, build)
+    const device = await deviceOf(server.url, build, {}, deviceOptions)
     await device.client.post('/hello', 'x')
     const { peer } = server
     const client = await peer.client()
@@ -210,7 +260,7 @@ describe('a client to a peer over TCP', () => {
     await observed
     await expect(client.get('/name')).rejects.toMatchObject({ status: 503, code: 'peer-gone' })
     await expect(peer.client()).rejects.toMatchObject({ code: 'peer-gone' })
-    await using next = await deviceOf(server.url, build)
+    await using next = await deviceOf(server.url, build, {}, deviceOptions)
     await next.client.post('/hello', 'x')
     expect(server.peer).not.toBe(peer)
     await using other = await server.peer.client()
@@ -218,7 +268,7 @@ describe('a client to a peer over TCP', () => {
     await expect(client.get('/name')).rejects.toMatchObject({ code: 'peer-gone' })
   })
 
-  test('is answered although as many requests as may be are in work, which wait for it', async () => {
+  test.runIf(scheme === 'coap+tcp')('is answered although as many requests as may be are in work, which wait for it', async () => {
     await using server = await hub({ udp: false, tcp: true, limits: { inFlightPerConnection: 2 } })
     await using device = await deviceOf(server.url, app => void app.get('/name', () => 'lamp'))
     const answers = await Promise.all(Array.from({ length: 6 }, () => device.client.get('/echo')))

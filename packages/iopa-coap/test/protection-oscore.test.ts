@@ -118,6 +118,29 @@ describe.each([
   })
 })
 
+test.each([
+  [49_152, {}],
+  [49_153, {}],
+  [2 * 49_152, { splitting: 1460 }],
+  [3 * 49_152 + 1, { window: 16_384 }],
+  [200_000, { window: 1000 }],
+  [200_000, { coalescing: 1, splitting: 70_000 }]
+] as const)('OSCORE over TCP carries %i bytes in messages of 48 KiB: %j', async (length, conditions) => {
+  const here = await home('coap+tcp', conditions)
+  const ann = await here.connect('ann')
+  const body = Buffer.from(Array.from({ length }, (_, at) => (at * 7) & 255))
+  const parts = async function* () {
+    for (let at = 0; at < length; at += 30_000) yield body.subarray(at, at + 30_000)
+  }
+  for (const sent of [body, parts()]) {
+    here.bodies.clear()
+    expect((await here.clock.runUntil(ann.put('/body', sent))).ok).toBe(true)
+    expect(Buffer.compare(here.bodies.get('body')!, body)).toBe(0)
+  }
+  expect(Buffer.compare(Buffer.from(await (await here.clock.runUntil(ann.get('/body'))).bytes()), body)).toBe(0)
+  await here.close()
+})
+
 test('OSCORE over real sockets, UDP and TCP', async () => {
   const protect = oscore({ contexts: [CONTEXTS.ann.server], require: true })
   const server = new App({ logger: false }).use(coap({ port: 0, tcp: true, protect })).use(({ user }) => user?.id ?? 'nobody')

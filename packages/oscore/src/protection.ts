@@ -1,5 +1,5 @@
 import type { ActiveProtection, ProtectionEnvironment, RequestProtection, User } from '@iopa/transport'
-import { RequestProtecting } from './client/request-protecting.ts'
+import { protectingTo } from './client/request-protecting.ts'
 import type { ContextSource } from './contexts/context-source.ts'
 import { ContextTable } from './contexts/context-table.ts'
 import { FixedContext } from './contexts/fixed-context.ts'
@@ -62,7 +62,7 @@ export class Protection {
     const sources = contexts.map((context): readonly [CheckedContext, ContextSource] => [context, sourceOf(context)])
     this.#table = new ContextTable(sources.map(([, source]) => source))
     this.#opening = new RequestOpening(this.#table, new Challenges(clock))
-    for (const [{ servers }, source] of sources) for (const server of servers) this.#clients.set(server, new RequestProtecting(source))
+    for (const [{ servers }, source] of sources) for (const server of servers) this.#clients.set(server, protectingTo(source))
 
     function sourceOf({ id, realm, keys, derive }: CheckedContext): ContextSource {
       const user: User = Object.freeze({ id, by: 'oscore', ...(realm === undefined ? {} : { realm }) })

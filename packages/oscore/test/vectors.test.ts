@@ -1,7 +1,7 @@
 // The test vectors of RFC 8613 appendix C.
 import type { MessageOption, PlainMessage } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
-import { RequestProtecting } from '../src/client/request-protecting.ts'
+import { protectingTo } from '../src/client/request-protecting.ts'
 import { ContextTable } from '../src/contexts/context-table.ts'
 import { FixedContext } from '../src/contexts/fixed-context.ts'
 import { SecurityContext } from '../src/contexts/security-context.ts'
@@ -129,7 +129,7 @@ describe.each(REQUESTS)('request $name', ({ keys, plain, aad, nonce, option, pro
   })
 
   test('is protected as this message', async () => {
-    const { message } = await new RequestProtecting(new FixedContext(setup(keys, 20))).protect(decoded(plain))
+    const { message } = await protectingTo(new FixedContext(setup(keys, 20))).protect(decoded(plain))
     expect(optionOf(message)).toBe(option)
     expect(encoded(message, plain)).toBe(expected)
   })
@@ -145,9 +145,10 @@ describe.each(REQUESTS)('request $name', ({ keys, plain, aad, nonce, option, pro
 })
 
 describe('response', () => {
+  const NONE = { protect: () => Promise.reject(new Error('no requests here')) }
   const plain = '64455d1f00003974ff48656c6c6f20576f726c6421'
   const server = (): OpenedOscoreRequest =>
-    new OpenedOscoreRequest(new SecurityContext(setup(mirrored(DERIVATIONS[0].client), 0)), Uint8Array.of(20), decoded(REQUESTS[0].plain))
+    new OpenedOscoreRequest(new SecurityContext(setup(mirrored(DERIVATIONS[0].client), 0)), Uint8Array.of(20), decoded(REQUESTS[0].plain), NONE)
 
   test('C.7 has the nonce of the request', () => {
     const message = server().protect(decoded(plain), 'response') as PlainMessage
@@ -165,7 +166,7 @@ describe('response', () => {
     ['C.7', '64445d1f0000397490ffdbaad1e9a7e7b2a813d3c31524378303cdafae119106'],
     ['C.8', '64445d1f00003974920100ff4d4c13669384b67354b2b6175ff4b8658c666a6cf88e']
   ])('%s is opened by the client', async (_, bytes) => {
-    const sent = await new RequestProtecting(new FixedContext(setup(DERIVATIONS[0].client, 20))).protect(decoded(REQUESTS[0].plain))
+    const sent = await protectingTo(new FixedContext(setup(DERIVATIONS[0].client, 20))).protect(decoded(REQUESTS[0].plain))
     expect(await sent.open(decoded(bytes))).toEqual(decoded(plain))
   })
 })

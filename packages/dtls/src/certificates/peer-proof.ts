@@ -34,7 +34,7 @@ const rawKeyProof = (body: Uint8Array, { rawPublicKeys, realm }: Credentials, an
   const id = rawPublicKeys?.get(publicKeyInfo(key).toString('hex'))
   if (id === undefined && !anyKey) throw new HandshakeFailure(ALERT.CERTIFICATE_UNKNOWN, 'The raw public key of the peer is not in rawPublicKeys.')
   const user: User | undefined = id === undefined ? undefined : { id, by: 'rpk', ...(realm === undefined ? {} : { realm }) }
-  return { key, identity: { user } }
+  return { key, identity: user === undefined ? { user } : { user, proof: 'rpk' } }
 }
 
 const certificateProof = (chain: readonly X509Certificate[], policy: CertificatePolicy, now: number): PeerProof | undefined => {
@@ -44,7 +44,7 @@ const certificateProof = (chain: readonly X509Certificate[], policy: Certificate
   if (refusal !== undefined) throw new HandshakeFailure(ALERT[refusal], `The certificate of the peer is refused: ${refusal.toLowerCase()}.`)
   const key = signingKeyOf(own)
   if (key === undefined) throw new HandshakeFailure(ALERT.UNSUPPORTED_CERTIFICATE, 'The certificate of the peer has no ECDSA key on P-256.')
-  return { key, identity: certificateIdentity(own) }
+  return { key, identity: policy === undefined ? certificateIdentity(own) : { ...certificateIdentity(own), proof: 'certificate' } }
 }
 
 /** Who that is, an application knows: one name may stand for different users under different authorities. */

@@ -9,7 +9,6 @@ import {
   type SecuredReceiver,
   type SecuredTarget,
   type SecurityEnvironment,
-  sameUser,
   type TimerHandle,
   type User
 } from '@iopa/transport'
@@ -53,6 +52,8 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
   readonly #period: number
   #receiver: SecuredReceiver | undefined
   #timer: TimerHandle
+  /** Nothing begins any more, so that what the end of a session causes does not outlive the channel. */
+  #isClosing = false
   #isClosed = false
   sweeps = 0
 
@@ -83,7 +84,7 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     this.#receiver = receiver
     this.#channel.open({
       message: (bytes, address, port, toMulticast) => {
-        if (toMulticast !== true && !this.#isClosed) this.#receive(bytes, address, port)
+        if (toMulticast !== true && !this.#isClosing) this.#receive(bytes, address, port)
       },
       error: error => receiver.error(error)
     })
@@ -94,8 +95,10 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     let hasHello = false
     for (let record = readRecord(datagram, 0); record !== undefined; record = readRecord(datagram, record.end)) {
       peer ??= { address, port }
-      if (record.epoch === 1) this.#receiveProtected(record, peer)
-      else if (record.epoch === 0 && record.type !== CONTENT.CID) {
+      if (record.epoch === 1) {
+        // A datagram with a forged record is forged as a whole: a large one must not cost as many tries as records fit into it.
+        if (!this.#receiveProtected(record, peer)) break
+      } else if (record.epoch === 0 && record.type !== CONTENT.CID) {
         if (!this.#gate.isHello(record)) this.#handshakes.at(endpointKey(address, port))?.handshake.receive(record)
         else if (!hasHello) this.#receiveHello(record, peer)
         hasHello ||= this.#gate.isHello(record)
@@ -104,16 +107,19 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     if (peer !== undefined && this.#handshakes.size > 0) this.#handshakes.arm(peer)
   }
 
-  #receiveProtected(record: ReceivedRecord, peer: DatagramEndpoint): void {
+  /** False for a record that nothing here can take. */
+  #receiveProtected(record: ReceivedRecord, peer: DatagramEndpoint): boolean {
     const isWithCid = record.type === CONTENT.CID
     const cid = isWithCid ? cidOf(record) : undefined
     const key = endpointKey(peer.address, peer.port)
     const session = cid === undefined ? this.#sessions.at(key) : this.#sessions.withCid(cid)
     // A record without its id does not reach a session that has one (RFC 9146 section 3).
-    if (session !== undefined && isWithCid === (session.cid !== undefined) && session.receive(record, peer)) return
-    if (this.#handshakes.size === 0) return
+    if (session !== undefined && isWithCid === (session.cid !== undefined) && session.receive(record, peer)) return true
+    if (this.#handshakes.size === 0) return false
     const pending = this.#handshakes.at(key)
-    if (pending !== undefined && (cid === undefined || cid === pending.cid)) pending.handshake.receive(record)
+    if (pending === undefined || (cid !== undefined && cid !== pending.cid)) return false
+    pending.handshake.receive(record)
+    return true
   }
 
   #receiveHello(record: ReceivedRecord, peer: DatagramEndpoint): void {
@@ -124,7 +130,9 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     else this.#accept(verdict.accepted, record.sequence, peer)
   }
 
-  #accept(hello: WholeMessage, recordSequence: number, peer: DatagramEndpoint): void {
+  #accept({ type, sequence, body }: WholeMessage, recordSequence: number, peer: DatagramEndpoint): void {
+    // A copy: a view would keep the whole datagram, which may be much larger, for as long as the handshake takes.
+    const hello = { type, sequence, body: new Uint8Array(body) }
     const random = hello.body.subarray(...RANDOM)
     const pending = this.#handshakes.at(endpointKey(peer.address, peer.port))
     if (pending !== undefined) {
@@ -133,7 +141,7 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
       // The client has begun again: its address is proven, so it was the client.
       pending.handshake.fail(new HandshakeFailure(ALERT.USER_CANCELED, 'The client has begun another handshake.'), true)
     }
-    if (!this.#handshakes.hasRoom(peer.address)) {
+    if (!this.#handshakes.admit(peer.address)) {
       this.#environment.refused?.(peer, 'too-many-connections')
       return
     }
@@ -180,10 +188,11 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
   /** The session of a finished handshake; undefined where there is no room for it. */
   #admit(result: Established, peer: DatagramEndpoint): Session | undefined {
     const session = new Session(this, result, peer)
-    const before = this.#sessions.at(endpointKey(peer.address, peer.port))
     // Behind another address of a NAT the same port may be another device by now; a session with an id is then found by it.
-    if (before !== undefined && (before.cid === undefined || isSame(before.user, session.user))) before.end('lost')
-    if (!this.#sessions.hasRoom(peer.address)) this.#sessions.idlest(this.sweeps, this.#count(this.#environment.limits.idleTimeout))?.end('idle')
+    const before = this.#sessions.at(endpointKey(peer.address, peer.port))
+    if (before !== undefined && (before.cid === undefined || before.isOf(session))) before.end('lost')
+    if (!this.#sessions.hasRoom(peer.address))
+      this.#sessions.idlest(peer.address, this.sweeps, this.#count(this.#environment.limits.idleTimeout))?.end('idle')
     if (!this.#sessions.hasRoom(peer.address)) {
       session.close()
       this.#environment.refused?.(peer, 'too-many-connections')
@@ -209,7 +218,7 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted()
       const { address, port } = target
-      if (this.#isClosed) throw new IopaError(503, 'closed', 'This channel is closed: open another one.')
+      if (this.#isClosing) throw new IopaError(503, 'closed', 'This channel is closed: open another one.')
       if (this.#handshakes.at(endpointKey(address, port)) !== undefined)
         throw new IopaError(502, 'handshake-failed', `A handshake with ${address}:${port} is under way: wait for it.`)
       const peer = { address, port }
@@ -252,7 +261,8 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
   }
 
   async close(): Promise<void> {
-    if (!this.#isClosed) {
+    if (!this.#isClosing) {
+      this.#isClosing = true
       for (const { handshake } of this.#handshakes) handshake.fail(new HandshakeFailure(ALERT.USER_CANCELED, 'The channel was closed.'), true)
       for (const session of this.#sessions) session.end('closed')
       this.#environment.clock.clearTimeout(this.#timer)
@@ -270,6 +280,9 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
   }
 
   moved(session: Session, before: DatagramEndpoint): void {
+    // A session without an id is found by its address alone, which is another peer's now.
+    const other = this.#sessions.at(endpointKey(session.proven.address, session.proven.port))
+    if (other !== undefined && other !== session && other.cid === undefined) other.end('lost')
     this.#sessions.move(session, before)
   }
 
@@ -277,6 +290,3 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     if (this.#sessions.delete(session)) this.#receiver?.closed(session, reason)
   }
 }
-
-/** True for two peers with one identity; those that have proven none may be two devices. */
-const isSame = (before: User | undefined, after: User | undefined): boolean => before !== undefined && after !== undefined && sameUser(before, after)

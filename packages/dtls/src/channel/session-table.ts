@@ -39,7 +39,10 @@ export class SessionTable {
 
   /** True where another session from this address is within the bounds. */
   hasRoom(address: string): boolean {
-    if (this.#all.size >= this.#bounds.connections) return false
+    return this.#all.size < this.#bounds.connections && this.#hasShare(address)
+  }
+
+  #hasShare(address: string): boolean {
     return isLoopback(address) || (this.#perAddress.get(address) ?? 0) < this.#bounds.connectionsPerAddress
   }
 
@@ -71,11 +74,17 @@ export class SessionTable {
     return true
   }
 
-  /** The session that was silent for longest; undefined where none was for so many counts. */
-  idlest(sweeps: number, least: number): Session | undefined {
+  /**
+   * The session that was silent for longest, undefined where none was for so many counts: its end makes room for another one from this address. An address
+   * that has its whole share loses one of its own, and never one of a stranger.
+   */
+  idlest(address: string, sweeps: number, least: number): Session | undefined {
+    const isAny = this.#hasShare(address)
     let idlest: Session | undefined
-    for (const session of this.#all.keys())
+    for (const [session, from] of this.#all) {
+      if (!isAny && from !== address) continue
       if (sweeps - session.lastActive >= least && session.lastActive < (idlest?.lastActive ?? Number.POSITIVE_INFINITY)) idlest = session
+    }
     return idlest
   }
 }

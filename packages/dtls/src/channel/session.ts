@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { DatagramEndpoint, SecuredEnd, SecuredPeer, User } from '@iopa/transport'
+import { type DatagramEndpoint, type SecuredEnd, type SecuredPeer, sameUser, type User } from '@iopa/transport'
 import { ALERT } from '../alerts.ts'
 import { type FlightPart, flightDatagrams } from '../handshake/flight.ts'
 import type { Established } from '../handshake/handshake.ts'
@@ -61,6 +61,17 @@ export class Session implements SecuredPeer {
     return this.#identity.user
   }
 
+  get proof(): ProvenIdentity['proof'] {
+    return this.#identity.proof
+  }
+
+  /** True for two sessions of one identity; peers that have proven none may be two devices. */
+  isOf(other: Session): boolean {
+    const [one, two] = [this.#identity, other.#identity]
+    if (one.user !== undefined && two.user !== undefined) return sameUser(one.user, two.user)
+    return one.fingerprint !== undefined && one.fingerprint === two.fingerprint
+  }
+
   get maxPayload(): number {
     return LARGEST_CONTENT
   }
@@ -78,6 +89,11 @@ export class Session implements SecuredPeer {
       this.#allowance -= size
     }
     this.#seal(CONTENT.APPLICATION_DATA, bytes, latest ?? this.proven)
+    this.#checkExhausted()
+  }
+
+  /** The last record numbers are for the end alone (RFC 6347 section 4.1): none is used twice. */
+  #checkExhausted(): void {
     if (this.#records.sealer?.isExhausted) this.end('lost')
   }
 
@@ -96,6 +112,8 @@ export class Session implements SecuredPeer {
   /** Ends the association and tells the peer. */
   end(reason: SecuredEnd): void {
     if (this.#hasEnded) return
+    // First, for a network that brings the answer at once.
+    this.#hasEnded = true
     this.#seal(CONTENT.ALERT, Uint8Array.of(WARNING, ALERT.CLOSE_NOTIFY), this.proven)
     this.#finish(reason)
   }
@@ -163,5 +181,6 @@ export class Session implements SecuredPeer {
     if (first.type !== MESSAGE.FINISHED) this.#seal(CONTENT.ALERT, Uint8Array.of(WARNING, ALERT.NO_RENEGOTIATION), this.proven)
     else if (first.sequence === this.#peerFinished)
       for (const datagram of flightDatagrams(this.#lastFlight, this.#records)) this.#owner.transmit(datagram, this.proven)
+    this.#checkExhausted()
   }
 }

@@ -67,6 +67,7 @@ export abstract class Handshake {
   #peerKeys: DirectionKeys | undefined
   #cipherChanged = false
   #isBusy = false
+  #isDeaf = false
   #hasEnded = false
 
   constructor(table: TransitionTable, setting: HandshakeSetting, records: RecordLayer, room: number, sequences: { own: number; peer: number }) {
@@ -106,7 +107,7 @@ export abstract class Handshake {
 
   /** A record from the peer's address. */
   receive(record: ReceivedRecord): void {
-    if (this.#hasEnded) return
+    if (this.#hasEnded || this.#isDeaf) return
     this.attempt(() => {
       if (record.epoch === 0) this.#receivePlain(record)
       else if (record.epoch === 1) this.#receiveProtected(record)
@@ -126,7 +127,8 @@ export abstract class Handshake {
     if (opener === undefined) {
       // Reordered, or faster than a step that takes time. It is opened when its turn has come.
       if (this.#held.length < MOST_HELD && record.end - record.start <= LARGEST_HELD) {
-        const datagram = record.datagram.slice(record.start, record.end)
+        // A copy: `slice` of a Buffer would keep the whole datagram.
+        const datagram = new Uint8Array(record.datagram.subarray(record.start, record.end))
         this.#held.push({ ...record, datagram, start: 0, content: record.content - record.start, end: datagram.length })
       }
       return
@@ -145,7 +147,7 @@ export abstract class Handshake {
   }
 
   #pump(): void {
-    while (!this.#isBusy && !this.#hasEnded) {
+    while (!this.#isBusy && !this.#isDeaf && !this.#hasEnded) {
       const message = this.#reassembly.take()
       if (message !== undefined) this.#step(message)
       else if (this.#cipherChanged && this.#peerKeys !== undefined && this.admits('CHANGE_CIPHER_SPEC')) this.#changeCipherSpec(this.#peerKeys)
@@ -258,8 +260,19 @@ export abstract class Handshake {
         error instanceof HandshakeFailure
           ? error
           : new HandshakeFailure(ALERT.INTERNAL_ERROR, 'A step of the handshake has failed.', { cause: error })
-      this.fail(failure)
+      this.refuse(failure)
     }
+  }
+
+  /** A step has failed. */
+  protected refuse(failure: HandshakeFailure): void {
+    this.fail(failure)
+  }
+
+  /** Takes nothing any more from the peer, and waits for its end. */
+  protected ignorePeer(): void {
+    this.#isDeaf = true
+    this.#held.length = 0
   }
 
   /** Ends without success; the peer gets an alert unless it is not to be answered. */

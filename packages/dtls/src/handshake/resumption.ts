@@ -17,8 +17,8 @@ export interface ResumableSession {
 
 /** Sessions that a server has kept. The machine checks that suite and extended master secret are those of the ClientHello. */
 export interface ServerSessions {
-  /** By the session id or ticket of the hello; undefined leads to a full handshake. */
-  find(hello: ClientHello): ResumableSession | undefined | Promise<ResumableSession | undefined>
+  /** By the session id or ticket of the hello; undefined leads to a full handshake. `signal` ends the search with the handshake. */
+  find(hello: ClientHello, signal: AbortSignal): ResumableSession | undefined | Promise<ResumableSession | undefined>
   /** The id to announce in the ServerHello of a full handshake; empty where the session cannot be resumed by one. */
   newId(hello: ClientHello): Uint8Array
   /** True where the ServerHello announces a ticket (RFC 5077). */

@@ -53,6 +53,7 @@ export class ServerHandshake extends Handshake {
   #signed = false
   #verdict = Number.POSITIVE_INFINITY
   #isRejected = false
+  #refusal: HandshakeFailure | undefined
 
   /** @throws HandshakeFailure for a ClientHello that is malformed. */
   constructor(setting: ServerSetting) {
@@ -74,7 +75,7 @@ export class ServerHandshake extends Handshake {
 
   /** Whom the handshake is about to prove; for a revocation meanwhile. */
   get user(): User | undefined {
-    return this.#identity.user
+    return this.#identity.user ?? this.#exchange?.claimed?.()
   }
 
   get #identity(): ProvenIdentity {
@@ -88,7 +89,7 @@ export class ServerHandshake extends Handshake {
   override expire(): void {
     const now = this.setting.now()
     if (now >= this.#end) this.fail(new HandshakeFailure(ALERT.USER_CANCELED, 'The client has not finished its handshake in time.'), true)
-    else if (this.#isRejected && now >= this.#verdict) this.fail(REJECTED())
+    else if (this.#isRejected && now >= this.#verdict) this.fail(this.#refusal ?? REJECTED())
     else if (now >= this.retransmission.due) this.retransmit()
   }
 
@@ -96,7 +97,7 @@ export class ServerHandshake extends Handshake {
     this.attempt(() => {
       this.#checkHello()
       this.transcript.add(MESSAGE.CLIENT_HELLO, this.#setting.hello.sequence, this.#setting.hello.body)
-      this.after(this.#setting.sessions?.find(this.#hello), session => {
+      this.after(this.#setting.sessions?.find(this.#hello, this.signal), session => {
         if (session !== undefined && this.#mayResume(session)) this.#resume(session)
         else this.#beginFull()
       })
@@ -190,8 +191,9 @@ export class ServerHandshake extends Handshake {
     }
     // From here on the client repeats its flight until it has our answer.
     this.retransmission.stop()
+    const found = exchange.clientKeyExchange(body)
     this.#verdict = this.setting.now() + VERDICT_TIME
-    this.after(exchange.clientKeyExchange(body), premaster => {
+    this.after(found, premaster => {
       this.#deriveMaster(premaster)
       this.#deriveKeys(this.#suite!)
       this.decide(this.#signed ? 'SIGNED' : 'KEYED')
@@ -251,6 +253,21 @@ export class ServerHandshake extends Handshake {
   protected override unopened(): void {
     this.#isRejected = this.#verdict !== Number.POSITIVE_INFINITY
     if (this.#isRejected && this.setting.now() >= this.#verdict) throw REJECTED()
+  }
+
+  /**
+   * What comes in the clear during a look-up is read when that is done: an answer then would say how long it took. So whatever is wrong from there on, until
+   * the client protects its records, has the answer and the time of a wrong key.
+   */
+  protected override refuse(failure: HandshakeFailure): void {
+    const isOpen = this.#exchange?.claimed === undefined || this.records.opener !== undefined || this.setting.now() >= this.#verdict
+    if (isOpen || this.#verdict === Number.POSITIVE_INFINITY) {
+      this.fail(failure)
+      return
+    }
+    this.#isRejected = true
+    this.#refusal = new HandshakeFailure(ALERT.DECRYPT_ERROR, failure.message, { cause: failure.cause })
+    this.ignorePeer()
   }
 
   /** An alert in the clear may come from anyone: it changes nothing. */

@@ -1,3 +1,4 @@
+import type { User } from '@iopa/transport'
 import { ALERT, HandshakeFailure } from '../alerts.ts'
 import { ByteReader, vector } from '../bytes.ts'
 import { EXTENSION, type Extensions } from '../handshake/extensions.ts'
@@ -47,6 +48,10 @@ class EcdhePskServer implements ServerExchange {
     return key instanceof Promise ? key.then(found => premasterOf(found, shared)) : premasterOf(key, shared)
   }
 
+  claimed(): User | undefined {
+    return this.#identity.claimed
+  }
+
   identity(): ProvenIdentity {
     return this.#identity.proven
   }
@@ -77,7 +82,7 @@ class EcdhePskClient implements ClientExchange {
   }
 
   identity(): ProvenIdentity {
-    return { user: undefined }
+    return { user: undefined, proof: 'psk' }
   }
 }
 

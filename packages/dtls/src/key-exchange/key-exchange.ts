@@ -13,14 +13,16 @@ type Awaitable<Value> = Value | Promise<Value>
 /** Whom a handshake has proven. It counts once the peer's Finished was verified, and not before. */
 export interface ProvenIdentity {
   readonly user: User | undefined
+  /** How the peer has proven who it is; missing where it has not. */
+  readonly proof?: 'psk' | 'certificate' | 'rpk'
   /** The certificate as Node shows certificates, made when it is asked for. */
   readonly certificate?: () => unknown
   /** SHA-256 of that certificate. */
   readonly fingerprint?: string
   /** Milliseconds since 1970 until which the proof counts: the end of a certificate. */
   readonly until?: number
-  /** Asked before a session is resumed: whether the proof would still be accepted. Missing where nothing can have changed. */
-  readonly stillCounts?: () => Awaitable<boolean>
+  /** Asked before a session is resumed: whether the proof would still be accepted. Missing where nothing can have changed. `signal` ends the question. */
+  readonly stillCounts?: (signal: AbortSignal) => Awaitable<boolean>
 }
 
 /** What the hello messages of a handshake have settled, seen from the server. */
@@ -53,6 +55,8 @@ export interface ServerExchange {
   clientKeyExchange(body: Uint8Array): Awaitable<Uint8Array>
   /** Checks the signature over the messages so far. */
   certificateVerify?(body: Uint8Array, transcript: Transcript): Awaitable<void>
+  /** Who the client says it is before it has proven that: a revocation meanwhile must not miss it. An exchange that has it hides how its look-up went. */
+  claimed?(): User | undefined
   identity(): ProvenIdentity
 }
 

@@ -1,4 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { User } from '@iopa/transport'
 import { ByteReader, vector } from '../bytes.ts'
 import { pskPremaster } from '../suites/key-schedule.ts'
 import type { ClientExchange, ClientParameters, KeyExchange, ProvenIdentity, ServerExchange, ServerParameters } from './key-exchange.ts'
@@ -16,6 +17,7 @@ const KEY_LENGTH = 16
 export class PskIdentity {
   readonly #keys: PskKeys
   readonly #realm: string | undefined
+  #claimed: string | undefined
   #identity: string | undefined
   #digest: Buffer | undefined
 
@@ -24,23 +26,33 @@ export class PskIdentity {
     this.#realm = realm
   }
 
+  /** Who the client says it is, from before the look-up on. */
+  get claimed(): User | undefined {
+    return this.#claimed === undefined ? undefined : this.#userOf(this.#claimed)
+  }
+
   /** The user whom the handshake proves, if it succeeds. */
   get proven(): ProvenIdentity {
     const [identity, digest] = [this.#identity, this.#digest]
     if (identity === undefined) return { user: undefined }
-    const user = { id: identity, by: 'psk', ...(this.#realm !== undefined && { realm: this.#realm }) }
-    return digest === undefined ? { user } : { user, stillCounts: () => this.#isKeyOf(identity, digest) }
+    const proven: ProvenIdentity = { user: this.#userOf(identity), proof: 'psk' }
+    return digest === undefined ? proven : { ...proven, stillCounts: signal => this.#isKeyOf(identity, digest, signal) }
+  }
+
+  #userOf(id: string): User {
+    return { id, by: 'psk', ...(this.#realm !== undefined && { realm: this.#realm }) }
   }
 
   /** A session is resumed without the key: one that was removed or replaced must not live on in it. */
-  async #isKeyOf(identity: string, digest: Buffer): Promise<boolean> {
-    const key = await this.#keys.find(identity, new AbortController().signal)
+  async #isKeyOf(identity: string, digest: Buffer, signal: AbortSignal): Promise<boolean> {
+    const key = await this.#keys.find(identity, signal)
     return key !== undefined && timingSafeEqual(digestOf(key), digest)
   }
 
   /** The key of an identity that came over the network. */
   find(bytes: Uint8Array, signal: AbortSignal): Uint8Array | Promise<Uint8Array> {
     const identity = readIdentity(bytes)
+    this.#claimed = identity
     const use = (key: Uint8Array | undefined): Uint8Array => {
       if (key === undefined) return randomBytes(KEY_LENGTH)
       this.#identity = identity
@@ -79,6 +91,10 @@ class PskServerExchange implements ServerExchange {
     return key instanceof Promise ? key.then(found => pskPremaster(found)) : pskPremaster(key)
   }
 
+  claimed(): User | undefined {
+    return this.#identity.claimed
+  }
+
   identity(): ProvenIdentity {
     return this.#identity.proven
   }
@@ -105,7 +121,7 @@ class PskClientExchange implements ClientExchange {
 
   /** A shared key proves that the server has it, and no name. */
   identity(): ReturnType<ClientExchange['identity']> {
-    return { user: undefined }
+    return { user: undefined, proof: 'psk' }
   }
 }
 

@@ -1,6 +1,6 @@
 import { type CipherCCMTypes, type CipherGCMTypes, createCipheriv, createDecipheriv } from 'node:crypto'
 import type { Aead } from '../suites/aead.ts'
-import { CID_LENGTH, CONTENT, MOST_RECORDS, RECORD_HEADER, type ReceivedRecord } from './record.ts'
+import { CID_LENGTH, CONTENT, LARGEST_CONTENT, MOST_RECORDS, RECORD_HEADER, type ReceivedRecord } from './record.ts'
 import { ReplayWindow } from './replay-window.ts'
 
 /** What protects the records of one direction. */
@@ -123,10 +123,7 @@ export class Opener {
     const { type, datagram, start, sequence } = received
     if ((type === CONTENT.CID) !== this.usesCid || received.version !== 0xfefd || !this.#window.isNew(sequence)) return undefined
     const plain = this.#decrypt(received)
-    if (plain === undefined) {
-      this.#failures++
-      return undefined
-    }
+    if (plain === undefined) return undefined
     this.#window.accept(sequence)
     if (!this.usesCid) return { type: datagram[start]!, content: plain }
     // The type of the content follows it, then any number of zeros (RFC 9146 section 4).
@@ -139,7 +136,8 @@ export class Opener {
     const { aead, key } = this.keys
     const from = content + aead.explicitLength
     const length = end - aead.tagLength - from
-    if (length < 0) return undefined
+    // Too short for a tag, or longer than a content (RFC 5246 section 6.2.3): no try to forge one.
+    if (length < 0 || length > LARGEST_CONTENT + (this.usesCid ? 1 : 0)) return undefined
     // The explicit nonce is the peer's to choose (RFC 5288 section 3).
     fillNonce(this.keys, datagram, aead.explicitLength > 0 ? content : start + 3)
     const decipher = createDecipheriv(aead.algorithm as CipherGCMTypes as CipherCCMTypes, key, nonce, { authTagLength: aead.tagLength })
@@ -150,6 +148,7 @@ export class Opener {
       decipher.final()
       return plain
     } catch {
+      this.#failures++
       return undefined
     }
   }

@@ -14,15 +14,17 @@ const hasExtendedMasterSecret = ({ extensions }: ClientHello): boolean => extens
 
 /** Sessions by their ids (RFC 5246 section 7.3). Tickets are not given: what is kept here can be revoked. */
 export const serverSessions = (store: SessionStore): ServerSessions => ({
-  find(hello: ClientHello): ResumableSession | undefined | Promise<ResumableSession | undefined> {
+  find(hello: ClientHello, signal: AbortSignal): ResumableSession | undefined | Promise<ResumableSession | undefined> {
     const name = nameOf(hello.sessionId)
     const session = store.get(name)
     if (session === undefined) return undefined
     // RFC 7627 5.3: not to be answered by a full handshake either.
     if (!hasExtendedMasterSecret(hello))
       throw new HandshakeFailure(ALERT.HANDSHAKE_FAILURE, 'A session with an extended master secret cannot be resumed without one.')
-    const counts = session.identity.stillCounts?.() ?? true
-    return typeof counts === 'boolean' ? decide(store, name, session, counts) : counts.then(settled => decide(store, name, session, settled))
+    const counts = session.identity.stillCounts?.(signal) ?? true
+    if (typeof counts === 'boolean') return decide(store, name, session, counts)
+    // A question that was broken off has no answer: to begin a handshake with an id that was overheard must not end the session of that id.
+    return counts.then(settled => decide(store, name, session, settled || signal.aborted))
   },
   // Without an extended master secret a session is bound to no handshake, and another server could have it resumed as his own (RFC 7627 section 1).
   newId: hello => (hasExtendedMasterSecret(hello) ? randomBytes(ID_LENGTH) : NONE),

@@ -1,26 +1,14 @@
 import { isIP } from 'node:net'
-import {
-  channelClosed,
-  checkTarget,
-  type DatagramChannel,
-  type DatagramNetwork,
-  IopaError,
-  isLoopback,
-  type Link,
-  type LinkEnd,
-  type OpenOptions,
-  type Serving
-} from '@iopa/transport'
-import type { Extensions } from '../codec/extensions.ts'
+import { channelClosed, checkTarget, type DatagramChannel, IopaError, isLoopback, type Link, type LinkEnd, type Serving } from '@iopa/transport'
 import { DatagramRequester } from '../exchanges/datagram-requester.ts'
 import { destinationOf, hostOf, isMulticast } from '../messages/addresses.ts'
 import type { MessageHandlers } from '../messages/layer-parts.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
 import { messageLimits, type Transmission } from '../messages/parameters.ts'
 import type { Peer } from '../messages/peer.ts'
-import type { LinkProtection } from './client-protection.ts'
 import { CoapLink } from './coap-link.ts'
 import { GroupLink } from './group-link.ts'
+import type { LinkInit } from './link-init.ts'
 
 /** Half of the requests that a server of ours handles at once for one peer. */
 const LOOPBACK_NSTART = 32
@@ -28,9 +16,10 @@ const LOOPBACK_NSTART = 32
 /** What NSTART may grow to towards an address: it protects networks (RFC 7252 section 4.7), and loopback is none. */
 export const nstartLimitOf = ({ nstartLimit, nstart }: Transmission, address: string): number =>
   nstartLimit ?? (isLoopback(address) ? LOOPBACK_NSTART : nstart)
+
 /** The socket of a client and its server. */
 export interface DatagramWire {
-  readonly channel: DatagramChannel
+  readonly channel: Pick<DatagramChannel, 'localAddress' | 'localPort' | 'raw'>
   readonly layer: MessageLayer
   readonly requester: DatagramRequester
   readonly peer: Peer
@@ -42,28 +31,13 @@ export interface ServedDatagrams extends MessageHandlers {
   close(): void
 }
 
-/** What a client over datagrams is made of. */
-export interface DatagramClientInit {
-  readonly url: URL
-  readonly options: OpenOptions
-  readonly network: DatagramNetwork
-  readonly transmission: Transmission
-  /** Size exponent of the largest block. */
-  readonly szx: number
-  readonly confirmable: boolean
-  readonly protection?: LinkProtection | undefined
-  readonly extensions: Extensions
-  /** Makes what serves the server of a client. @throws IopaError where that must not be */
-  serve(serving: Serving, wire: DatagramWire): ServedDatagrams
-  /** The interface that requests to groups leave by; the system chooses unless given. */
-  readonly multicastInterface: string | undefined
-  /** Milliseconds between pings while something is observed; undefined for none. */
-  readonly keepAlive: number | undefined
-}
+/** Makes what serves the server of a client. @throws IopaError where that must not be */
+export type ServeDatagrams = (serving: Serving, wire: DatagramWire) => ServedDatagrams
 
 /** Opens a link to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
-export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => {
-  const { url, options, network, transmission, szx, confirmable, extensions, protection } = init
+export const openDatagrams = async (init: LinkInit, serve: ServeDatagrams): Promise<Link> => {
+  const { url, options, settings, protection } = init
+  const { network, transmission, extensions } = settings
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
   if (tls !== undefined) throw new IopaError(400, 'tls-scheme', 'For TLS, write coaps+tcp: in the URL; coaps: has the keys of coap({ dtls }).')
@@ -73,8 +47,8 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
   signal.throwIfAborted()
   const any = address.includes(':') ? '::' : '0.0.0.0'
   if (isMulticast(address)) {
-    const group = await network.bind({ host: any, port: 0, multicastInterface: init.multicastInterface })
-    const openMember = (url: URL, own: AbortSignal): Promise<Link> => openDatagrams({ ...init, url, options: { ...options, signal: own } })
+    const group = await network.bind({ host: any, port: 0, multicastInterface: settings.multicastInterface })
+    const openMember = (url: URL, own: AbortSignal): Promise<Link> => openDatagrams({ ...init, url, options: { ...options, signal: own } }, serve)
     return new GroupLink({
       channel: group,
       address,
@@ -100,8 +74,8 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     }
   })
   const peer = layer.peer(address, port)!
-  const requester = new DatagramRequester({ layer, peer, szx, critical: extensions.critical, tokens: protection?.tokens })
-  const served = options.serve === undefined ? undefined : init.serve(options.serve, { channel, layer, requester, peer })
+  const requester = new DatagramRequester({ layer, peer, szx: settings.szx, critical: extensions.critical, tokens: protection?.tokens })
+  const served = options.serve === undefined ? undefined : serve(options.serve, { channel, layer, requester, peer })
   layer.open(served ?? requester)
   let ended: (end: LinkEnd) => void = () => undefined
   const closed = new Promise<LinkEnd>(resolve => {
@@ -110,10 +84,10 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
   return new CoapLink({
     host: isIP(host) ? '' : host,
     clock,
-    confirmable,
+    confirmable: settings.confirmable,
     extensions,
     peer: url,
-    keepAlive: init.keepAlive,
+    keepAlive: settings.keepAlive,
     bodyLimit: limits.body,
     requester: protection?.over(requester) ?? requester,
     closed,

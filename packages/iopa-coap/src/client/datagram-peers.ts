@@ -1,25 +1,30 @@
 import { abortable, channelClosed, IopaError, type LinkEnd, type OpenOptions, peerGone } from '@iopa/transport'
 import { encodeEmpty } from '../codec/datagram-codec.ts'
-import type { Extensions } from '../codec/extensions.ts'
 import { type ReceivedMessage, TYPE } from '../codec/message.ts'
 import { DatagramRequester } from '../exchanges/datagram-requester.ts'
 import type { MessageLayer } from '../messages/message-layer.ts'
 import type { Peer, PeerRequests } from '../messages/peer.ts'
+import type { CoapSettings } from '../options.ts'
 import { CoapLink } from './coap-link.ts'
+import type { LinkProtection } from './link-init.ts'
 import type { PeerLink } from './peer-clients.ts'
 
 /** How requests to the peers of a listener are sent. */
 export interface DatagramPeersInit {
   readonly layer: MessageLayer
-  /** Size exponent of the largest block. */
-  readonly szx: number
-  readonly confirmable: boolean
-  readonly extensions: Extensions
+  readonly settings: CoapSettings
 }
 
 /** Opens a link to a peer that has sent datagrams, which has answered a ping where it had not shown before that it receives at its address. */
-export const openDatagramPeer = async (init: DatagramPeersInit, peer: Peer, options: OpenOptions, url: URL): Promise<PeerLink> => {
-  const { layer, szx, confirmable, extensions } = init
+export const openDatagramPeer = async (
+  init: DatagramPeersInit,
+  peer: Peer,
+  options: OpenOptions,
+  url: URL,
+  protection?: LinkProtection
+): Promise<PeerLink> => {
+  const { layer } = init
+  const { szx, confirmable, extensions } = init.settings
   const { signal, clock, limits } = options
   if (isForgotten(peer)) throw peerGone()
   if (!peer.verified) {
@@ -29,7 +34,7 @@ export const openDatagramPeer = async (init: DatagramPeersInit, peer: Peer, opti
   signal.throwIfAborted()
   // It may have been forgotten while it was asked.
   if (isForgotten(peer)) throw peerGone()
-  const requester = new DatagramRequester({ layer, peer, szx, critical: extensions.critical })
+  const requester = new DatagramRequester({ layer, peer, szx, critical: extensions.critical, tokens: protection?.tokens })
   let ended: (end: LinkEnd) => void = () => undefined
   const closed = new Promise<LinkEnd>(resolve => {
     ended = resolve
@@ -55,7 +60,7 @@ export const openDatagramPeer = async (init: DatagramPeersInit, peer: Peer, opti
     peer: url,
     keepAlive: undefined,
     bodyLimit: limits.body,
-    requester,
+    requester: protection?.over(requester) ?? requester,
     closed,
     // The message layer gives up what is not acknowledged.
     requestTimeout: Number.POSITIVE_INFINITY,

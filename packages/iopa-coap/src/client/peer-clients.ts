@@ -13,6 +13,7 @@ import {
 } from '@iopa/transport'
 import type { Remote } from '../exchanges/exchange.ts'
 import { COAP_KEYS } from '../keys.ts'
+import type { LinkProtection } from './link-init.ts'
 
 /** Clients to one peer. */
 const PER_PEER = 16
@@ -27,17 +28,25 @@ export interface PeerLink extends Link {
   end(): void
 }
 
+/** The two ends of a remote. */
+export interface PeerEndpoint<R extends Remote> extends Endpoint {
+  readonly remote: R
+  peer(this: PeerEndpoint<R>): Peer
+}
+
 /** How a listener reaches its peers. */
 export interface PeerClientsInit<R extends Remote> {
   readonly host: Host
   /** Milliseconds for which a peer is remembered that is silent. */
   readonly silence: number
   /** Opens a link over the session of a remote, once that has shown that it receives. Rejects where the session is over. */
-  open(remote: R, options: OpenOptions, url: URL): Promise<PeerLink>
+  open(remote: R, options: OpenOptions, url: URL, protection: LinkProtection | undefined): Promise<PeerLink>
 }
 
 /** The clients of a listener to its peers: those of one peer, of one address and of all are bounded. Nothing is kept for a peer that is asked nothing. */
 export class PeerClients<R extends Remote> {
+  /** That of every endpoint: one function for all of them. */
+  readonly peer: PeerEndpoint<R>['peer']
   readonly #init: PeerClientsInit<R>
   /** One for each remote whose `context.peer` was read. */
   readonly #peers = new WeakMap<R, Peer>()
@@ -47,16 +56,25 @@ export class PeerClients<R extends Remote> {
 
   constructor(init: PeerClientsInit<R>) {
     this.#init = init
+    const clients = this
+    this.peer = function () {
+      return clients.of(this.remote, this)
+    }
   }
 
   /** What `context.peer` is for a remote. */
   of(remote: R, endpoint: Endpoint): Peer {
     let peer = this.#peers.get(remote)
     if (peer === undefined) {
-      peer = { client: (options = {}) => this.#client(remote, endpoint, options) }
+      peer = { client: (options = {}) => this.#client(remote, endpoint, options, undefined) }
       this.#peers.set(remote, peer)
     }
     return peer
+  }
+
+  /** What `context.peer` is for a security association that is reached at a remote. */
+  over(remote: R, endpoint: Endpoint, protection: LinkProtection): Peer {
+    return { client: (options = {}) => this.#client(remote, endpoint, options, protection) }
   }
 
   /** Ends all clients: the listener closes. */
@@ -66,18 +84,19 @@ export class PeerClients<R extends Remote> {
     this.#sweep = undefined
   }
 
-  async #client(remote: R, endpoint: Endpoint, options: PeerClientOptions): Promise<Client> {
+  async #client(remote: R, endpoint: Endpoint, options: PeerClientOptions, protection: LinkProtection | undefined): Promise<Client> {
     const { host } = this.#init
     const { scheme, remoteAddress, remotePort } = endpoint
     const url = new URL(`${scheme}://${remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`)
     const { silence = this.#init.silence } = options
-    return host.connect({ url, observable: ['FETCH'], keys: COAP_KEYS, open: opening => this.#open(remote, opening, url, silence) }, options)
+    const open = (opening: OpenOptions): Promise<Link> => this.#open(remote, opening, url, silence, protection)
+    return host.connect({ url, observable: ['FETCH'], keys: COAP_KEYS, open }, options)
   }
 
-  async #open(remote: R, opening: OpenOptions, url: URL, silence: number): Promise<Link> {
+  async #open(remote: R, opening: OpenOptions, url: URL, silence: number, protection: LinkProtection | undefined): Promise<Link> {
     const leave = this.#places.enter(remote, this.#init.host.limits)
     try {
-      const link = await this.#init.open(remote, opening, url)
+      const link = await this.#init.open(remote, opening, url, protection)
       this.#links.set(link, silence)
       this.#arm()
       void link.closed.then(() => {

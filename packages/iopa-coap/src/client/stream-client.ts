@@ -1,21 +1,10 @@
 import { isIP } from 'node:net'
-import {
-  abortable,
-  type ByteChannel,
-  type ByteNetwork,
-  channelClosed,
-  checkTarget,
-  IopaError,
-  type Link,
-  type OpenOptions,
-  type Serving
-} from '@iopa/transport'
-import type { Extensions } from '../codec/extensions.ts'
+import { abortable, type ByteChannel, channelClosed, checkTarget, IopaError, type Link, type OpenOptions, type Serving } from '@iopa/transport'
 import { StreamRequester } from '../exchanges/stream-requester.ts'
 import { hostOf } from '../messages/addresses.ts'
 import { ALPN, type StreamHandlers, StreamSession } from '../streams/session.ts'
-import type { LinkProtection } from './client-protection.ts'
 import { CoapLink } from './coap-link.ts'
+import type { LinkInit } from './link-init.ts'
 
 /** Takes the messages of a client that serves its server. */
 export interface ServedStream extends StreamHandlers {
@@ -29,28 +18,16 @@ export interface ServedStream extends StreamHandlers {
 /** Makes what serves the server of a client. @throws IopaError where that must not be */
 export type ServeStream = (serving: Serving, requester: StreamRequester, channel: ByteChannel, options: OpenOptions) => ServedStream
 
-/** What all links over connections have in common. */
-export interface StreamClientSettings {
-  readonly extensions: Extensions
-  /** Milliseconds between pings while something is observed; undefined for none. */
-  readonly keepAlive: number | undefined
-  readonly serve: ServeStream
-  readonly protection?: LinkProtection | undefined
-}
-
 /** Opens a link to the server of a `coap+tcp:` or `coaps+tcp:` URL, once the server has sent its capabilities. Rejects when it cannot connect. */
-export const openStreams = async (
-  url: URL,
-  network: ByteNetwork,
-  options: OpenOptions,
-  { extensions, keepAlive, serve, protection }: StreamClientSettings
-): Promise<Link> => {
+export const openStreams = async (init: LinkInit, serve: ServeStream): Promise<Link> => {
+  const { url, options, protection } = init
+  const { streams, extensions, keepAlive } = init.settings
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
   const secure = url.protocol === 'coaps+tcp:'
   if (tls !== undefined && !secure) throw new IopaError(400, 'tls-scheme', 'For TLS, write coaps+tcp: in the URL.')
   const host = hostOf(url)
-  const channel = await network.connect(
+  const channel = await streams.connect(
     {
       host,
       port: url.port === '' ? (secure ? 5684 : 5683) : Number(url.port),

@@ -4,6 +4,7 @@ import type { Message } from '../codec/message.ts'
 import type { ConnectionRequests, StreamConnection } from '../exchanges/stream-exchanges.ts'
 import { StreamRequester } from '../exchanges/stream-requester.ts'
 import { CoapLink } from './coap-link.ts'
+import type { LinkProtection } from './link-init.ts'
 import type { PeerLink } from './peer-clients.ts'
 
 /** Opens a link over a connection that a peer has made (RFC 8323 section 3.3). The connection stays when the link is closed. */
@@ -11,12 +12,13 @@ export const openStreamPeer = async (
   remote: StreamConnection,
   { clock, limits }: OpenOptions,
   url: URL,
-  extensions: Extensions
+  extensions: Extensions,
+  protection?: LinkProtection
 ): Promise<PeerLink> => {
   const { session } = remote
   if (session === undefined || session.closed) throw peerGone()
   const requests = requestsOf(remote)
-  const requester = new StreamRequester(limits, extensions.critical)
+  const requester = new StreamRequester(limits, extensions.critical, protection?.tokens)
   requester.shared = true
   requester.session = session
   let ended: (end: LinkEnd) => void = () => undefined
@@ -44,7 +46,7 @@ export const openStreamPeer = async (
     peer: url,
     keepAlive: undefined,
     bodyLimit: limits.body,
-    requester,
+    requester: protection?.over(requester) ?? requester,
     closed,
     close: async () => finish(channelClosed(), { reason: 'finish' })
   })

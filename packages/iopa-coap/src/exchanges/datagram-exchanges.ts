@@ -6,8 +6,9 @@ import { OPTION } from '../codec/option-registry.ts'
 import { NO_OPTIONS, Options } from '../codec/options.ts'
 import type { MessageHandlers } from '../messages/layer-parts.ts'
 import type { MessageLayer } from '../messages/message-layer.ts'
+import type { ConfirmableListener } from '../messages/message-listeners.ts'
 import type { MessageLimits } from '../messages/parameters.ts'
-import type { ConfirmableListener, Peer } from '../messages/peer.ts'
+import type { Peer } from '../messages/peer.ts'
 import type { Exchange } from './exchange.ts'
 
 const EMPTY = new Uint8Array(0)

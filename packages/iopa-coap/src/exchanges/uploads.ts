@@ -48,6 +48,11 @@ export class Uploads {
     return this.#uploads.size
   }
 
+  /** True while an owner has unfinished bodies. */
+  holds(owner: object): boolean {
+    return this.#counts.has(owner)
+  }
+
   /** Bytes that the unfinished bodies hold. */
   get bytes(): number {
     return this.#bytes

@@ -1,31 +1,25 @@
-import { type Clock, type DatagramChannel, type DatagramNetwork, type Endpoint, type Listener, listenerUrl } from '@iopa/transport'
+import { type Clock, type DatagramChannel, type Listener, listenerUrl } from '@iopa/transport'
 import { openDatagramPeer } from '../client/datagram-peers.ts'
-import { PeerClients } from '../client/peer-clients.ts'
+import { PeerClients, type PeerEndpoint } from '../client/peer-clients.ts'
 import { DatagramExchanges } from '../exchanges/datagram-exchanges.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
-import { messageLimits, type Transmission } from '../messages/parameters.ts'
+import { messageLimits } from '../messages/parameters.ts'
 import type { Peer } from '../messages/peer.ts'
 import { DatagramNotifier } from '../observers/datagram-notifier.ts'
-import { type Server, type ServerSettings, serverOver } from './server.ts'
+import { type Server, type ServerInit, serverOver } from './server.ts'
 
 /** Where datagrams are served. */
 export interface DatagramListenerInit {
-  readonly settings: ServerSettings
-  readonly network: DatagramNetwork
+  readonly server: ServerInit
   readonly address: string
-  readonly port: number
   /** Multicast groups to join. */
   readonly groups: readonly string[]
-  /** The interface that they are joined on; the system chooses unless given. */
-  readonly multicastInterface: string | undefined
-  readonly transmission: Transmission
-  /** Whether requests to peers are confirmable that do not say. */
-  readonly confirmable: boolean
 }
 
 /** Serves CoAP over UDP. Rejects when it cannot bind. */
 export const listenDatagrams = async (init: DatagramListenerInit): Promise<Listener> => {
-  const { network, address, port, groups } = init
+  const { address, groups } = init
+  const { network, port } = init.server.settings
   const shared = groups.length > 0 && (address === '0.0.0.0' || address === '::')
   const channel = await network.bind({ host: address, port, ...(shared ? { shared } : undefined) })
   const listener = new DatagramListener(init, channel)
@@ -51,27 +45,25 @@ class DatagramListener implements Listener {
   #closing: Promise<void> | undefined
 
   constructor(init: DatagramListenerInit, channel: DatagramChannel) {
-    const { settings, transmission, address, confirmable } = init
-    const { host, clock, amplification, counters } = settings
+    const { host, clock, counters, settings } = init.server
+    const { transmission, amplification } = settings
     const limits = messageLimits(host.limits)
     const onError = (error: unknown): void => this.#report(error)
     this.#init = init
     this.#clock = clock
     this.#channel = channel
-    this.url = listenerUrl('coap', address, channel.localPort)
+    this.url = listenerUrl('coap', init.address, channel.localPort)
     const refused = (status: number, code: string, remoteAddress: string, remotePort: number): void =>
       counters.refusal(status, code, { remoteAddress, remotePort })
     const layer = new MessageLayer({ channel, clock, transmission, limits, amplification, onError, refused })
     const clients = new PeerClients<Peer>({
       host,
       silence: transmission.exchangeLifetime,
-      open: (peer, options, url) => openDatagramPeer({ layer, szx: settings.szx, confirmable, extensions: settings.extensions }, peer, options, url)
+      open: (peer, ...opening) => openDatagramPeer({ layer, settings }, peer, ...opening)
     })
-    const peer: PeerEndpoint['peer'] = function (this: PeerEndpoint) {
-      return clients.of(this.remote, this)
-    }
-    const server = serverOver<Peer>(settings, {
-      introduce: remote => endpointOf(remote, channel, host.limits.body, peer),
+    const server = serverOver<Peer>(init.server, {
+      introduce: remote => endpointOf(remote, channel, host.limits.body, clients.peer),
+      peer: (...association) => clients.over(...association),
       notifier: ({ remote, message }, source) => new DatagramNotifier(layer, remote, message, source)
     })
     this.#layer = layer
@@ -83,12 +75,12 @@ class DatagramListener implements Listener {
 
   /** Receives what is sent to a multicast group, on a socket of its own where the system keeps the two apart. */
   async join(group: string): Promise<void> {
-    const { network } = this.#init
+    const { network, multicastInterface } = this.#init.server.settings
     const channel = await network.bind({
       host: group,
       port: this.#channel.localPort,
       shared: true,
-      multicastInterface: this.#init.multicastInterface
+      multicastInterface
     })
     this.#groups.push(channel)
     channel.open({ message: (bytes, address, port) => this.#layer.receive(bytes, address, port, true), error: error => this.#report(error) })
@@ -96,7 +88,7 @@ class DatagramListener implements Listener {
   }
 
   close(options: { readonly timeout?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeout ?? this.#init.settings.host.limits.drainTimeout)
+    this.#closing ??= this.#close(options.timeout ?? this.#init.server.host.limits.drainTimeout)
     return this.#closing
   }
 
@@ -121,17 +113,11 @@ class DatagramListener implements Listener {
 
   #report(error: unknown): void {
     // Socket errors are not reported louder: an unreachable peer is not our failure.
-    this.#init.settings.host.logger.debug('iopa: coap', error)
+    this.#init.server.host.logger.debug('iopa: coap', error)
   }
 }
 
-/** The two ends of a peer; `peer` is one function for all of them. */
-interface PeerEndpoint extends Endpoint {
-  readonly remote: Peer
-  peer(this: PeerEndpoint): ReturnType<NonNullable<Endpoint['peer']>>
-}
-
-const endpointOf = (remote: Peer, channel: DatagramChannel, bodyLimit: number, peer: PeerEndpoint['peer']): PeerEndpoint => ({
+const endpointOf = (remote: Peer, channel: DatagramChannel, bodyLimit: number, peer: PeerEndpoint<Peer>['peer']): PeerEndpoint<Peer> => ({
   scheme: 'coap',
   protocol: 'CoAP/1',
   remoteAddress: remote.address,

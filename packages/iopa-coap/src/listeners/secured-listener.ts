@@ -1,6 +1,5 @@
 import {
   type Clock,
-  type DatagramNetwork,
   type Listener,
   listenerUrl,
   type SecuredChannel,
@@ -8,29 +7,28 @@ import {
   type SecuredSession,
   SecuredSessions
 } from '@iopa/transport'
+import { openDatagramPeer } from '../client/datagram-peers.ts'
+import { PeerClients, type PeerEndpoint } from '../client/peer-clients.ts'
 import { DatagramExchanges } from '../exchanges/datagram-exchanges.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
-import { messageLimits, type Transmission } from '../messages/parameters.ts'
+import { messageLimits } from '../messages/parameters.ts'
 import type { Peer } from '../messages/peer.ts'
 import { DatagramNotifier } from '../observers/datagram-notifier.ts'
-import { type Server, type ServerSettings, serverOver } from './server.ts'
+import { type Server, type ServerInit, serverOver } from './server.ts'
 
 /** Where secured datagrams are served. */
 export interface SecuredListenerInit {
-  readonly settings: ServerSettings
-  readonly network: DatagramNetwork
+  readonly server: ServerInit
   readonly dtls: SecuredDatagrams
   readonly address: string
-  readonly port: number
-  readonly transmission: Transmission
 }
 
 /** Serves CoAP over DTLS (RFC 7252 section 9). Rejects when it cannot bind. */
 export const listenSecured = async (init: SecuredListenerInit): Promise<Listener> => {
-  const { network, address, port, dtls, settings } = init
-  const { host, clock, counters } = settings
+  const { address, dtls } = init
+  const { host, clock, counters, settings } = init.server
   const { limits, logger } = host
-  const bound = await network.bind({ host: address, port })
+  const bound = await settings.network.bind({ host: address, port: settings.dtlsPort })
   try {
     const channel = dtls.over(bound, {
       clock,
@@ -54,19 +52,27 @@ class SecuredListener implements Listener {
   readonly #layer: MessageLayer
   readonly #exchanges: DatagramExchanges
   readonly #server: Server<Peer>
+  readonly #clients: PeerClients<Peer>
   readonly #sessions: SecuredSessions<Peer>
   #closing: Promise<void> | undefined
 
-  constructor({ settings, address, transmission }: SecuredListenerInit, channel: SecuredChannel) {
-    const { host, clock, counters } = settings
+  constructor({ server: init, address }: SecuredListenerInit, channel: SecuredChannel) {
+    const { host, clock, counters, settings } = init
     const limits = messageLimits(host.limits)
     const onError = (error: unknown): void => host.logger.debug('iopa: coaps', error)
     const refused = (status: number, code: string, remoteAddress: string, remotePort: number): void =>
       counters.refusal(status, code, { remoteAddress, remotePort })
     // DTLS bounds what goes to an address that is not proven.
-    const layer = new MessageLayer({ clock, transmission, limits, onError, refused })
-    const server = serverOver<Peer>(settings, {
+    const layer = new MessageLayer({ clock, transmission: settings.transmission, limits, onError, refused })
+    const clients = new PeerClients<Peer>({
+      host,
+      // Silence means nothing here: the session says when its peer has gone.
+      silence: Number.POSITIVE_INFINITY,
+      open: (peer, ...opening) => openDatagramPeer({ layer, settings }, peer, ...opening)
+    })
+    const server = serverOver<Peer>(init, {
       introduce: peer => peer.endpoint!,
+      peer: (...association) => clients.over(...association),
       notifier: ({ remote, message }, source) => new DatagramNotifier(layer, remote, message, source)
     })
     this.url = listenerUrl('coaps', address, channel.localPort)
@@ -75,6 +81,7 @@ class SecuredListener implements Listener {
     this.#channel = channel
     this.#layer = layer
     this.#server = server
+    this.#clients = clients
     this.#exchanges = new DatagramExchanges(layer, { limits, handler: server.resources, onError })
     layer.open(this.#exchanges)
     this.#sessions = new SecuredSessions<Peer>({
@@ -103,7 +110,8 @@ class SecuredListener implements Listener {
   #begin(session: SecuredSession<Peer>): Peer {
     const peer = this.#layer.associate(session.peer)
     peer.session = session
-    peer.endpoint = session.endpoint
+    const endpoint: PeerEndpoint<Peer> = { ...session.endpoint, remote: peer, peer: this.#clients.peer }
+    peer.endpoint = endpoint
     peer.follow()
     return peer
   }
@@ -120,6 +128,7 @@ class SecuredListener implements Listener {
       await Promise.race([Promise.all([dismissed, this.#layer.drained()]), late])
       clock.clearTimeout(handle)
     }
+    this.#clients.close()
     this.#sessions.close()
     this.#layer.close()
     this.#server.resources.close()

@@ -1,15 +1,18 @@
-import type { ActiveProtection, Clock, Counters, Endpoint, Host } from '@iopa/transport'
-import type { Extensions } from '../codec/extensions.ts'
+import type { Clock, Counters, Endpoint, Host, Peer } from '@iopa/transport'
+import type { LinkProtection } from '../client/link-init.ts'
 import { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange, Remote } from '../exchanges/exchange.ts'
 import { Uploads } from '../exchanges/uploads.ts'
 import { type NotificationSource, Notifications, type Notifier } from '../observers/notifications.ts'
 import { Observers } from '../observers/observers.ts'
+import type { CoapSettings } from '../options.ts'
 import { AssociatedRemote, Associations } from '../protection/associations.ts'
 import { OuterBlocks } from '../protection/outer-blocks.ts'
 import { ProtectedExchange } from '../protection/protected-exchange.ts'
 import { ProtectedNotifier } from '../protection/protected-notifier.ts'
+import { linkProtectionOf } from '../protection/protected-requester.ts'
 import { ProtectedRequests, type Requests } from '../protection/protected-requests.ts'
+import type { ProtectionUse } from '../protection/shared-protection.ts'
 import { ErrorResponses } from '../resources/error-responses.ts'
 import { KeptAnswers } from '../resources/kept-answers.ts'
 import { FormatTable } from '../resources/representation.ts'
@@ -19,41 +22,22 @@ import { Responses } from '../resources/responses.ts'
 /** Bodies that are kept in parts, in either direction, may take so many times the limit of one body together. */
 const BODIES = 16
 
-/** What the servers of all listeners of one `coap()` have in common. */
-export interface ServerSettings {
+/** What the servers of all listeners of one `coap()` are made of. */
+export interface ServerInit {
+  readonly settings: CoapSettings
   readonly host: Host
   readonly clock: Clock
   readonly counters: Counters
-  /** Size exponent of the largest block on datagrams. */
-  readonly szx: number
-  /** How many times the bytes of its request a response to an unverified peer may have; Infinity for any. */
-  readonly amplification: number
-  /** Responses to a multicast request are spread over so many milliseconds. */
-  readonly leisure: number
-  /** True where a multicast request gets a response for /.well-known/core alone. */
-  readonly discoveryOnly: boolean
-  /** Milliseconds for which parts of a body, in either direction, are kept. */
-  readonly lifetime: number
-  /** What the app takes beyond the messages that this package knows. */
-  readonly extensions: Extensions
-  /** Most bytes of a body in blocks that is collected before its request runs. */
-  readonly collected: number
   /** Opens requests that are protected from end to end; absent where there is none. */
-  readonly protection?: ServerProtection | undefined
-}
-
-/** A protection that is in use. */
-interface ServerProtection {
-  readonly name: string
-  /** The number of the option that protected messages have. */
-  readonly option: number
-  readonly active: ActiveProtection
+  readonly protection?: Omit<ProtectionUse, 'release'> | undefined
 }
 
 /** What a server needs of the transport below it. */
 export interface ServerTransport<R extends Remote> {
   /** The two ends of a remote whose first request this is. */
   introduce(remote: R): Endpoint
+  /** What `context.peer` is for a security association that is reached at a remote; absent where peers get no requests. */
+  peer?(remote: R, endpoint: Endpoint, protection: LinkProtection): Peer
   /** What sends the notifications of a source to the remote of an exchange. */
   notifier(exchange: Exchange<R>, source: NotificationSource): Notifier
 }
@@ -68,8 +52,10 @@ export interface Server<R extends Remote> {
 }
 
 /** Builds the server that answers the requests of one listener. */
-export const serverOver = <R extends Remote>(settings: ServerSettings, transport: ServerTransport<R>): Server<R> => {
-  const { host, clock, counters, szx, amplification, leisure, discoveryOnly, lifetime, extensions, collected, protection } = settings
+export const serverOver = <R extends Remote>(init: ServerInit, transport: ServerTransport<R>): Server<R> => {
+  const { host, clock, counters, protection } = init
+  const { szx, amplification, discoveryOnly, extensions, collected } = init.settings
+  const { leisure, exchangeLifetime: lifetime } = init.settings.transmission
   const { limits, logger, scope } = host
   const bytes = BODIES * limits.body
   const guard = new AmplificationGuard(clock, amplification)
@@ -101,7 +87,17 @@ export const serverOver = <R extends Remote>(settings: ServerSettings, transport
   })
   if (protection === undefined) return { resources, observers }
   const { name, option, active } = protection
-  const associations = new Associations({ host, clock, name, lifetime, ended: remote => resources.forget(remote) })
+  const released = (): Promise<void> => Promise.resolve()
+  const associations = new Associations({
+    host,
+    clock,
+    name,
+    lifetime,
+    uploads: remote => uploads.holds(remote),
+    peer: (remote, endpoint, requests) =>
+      transport.peer?.(remote as R, endpoint, linkProtectionOf({ protection: requests, option, clock, timeout: limits.requestTimeout }, released)),
+    ended: remote => resources.forget(remote)
+  })
   const blocks = new OuterBlocks({ clock, guard, errors, responses, bodies, szx, lifetime })
   const requests = new ProtectedRequests<R>({ host, clock, counters, option, protection: active, associations, blocks, inner: resources })
   const dismiss = (remote?: R): Promise<void> | undefined => {

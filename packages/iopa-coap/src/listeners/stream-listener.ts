@@ -1,6 +1,5 @@
 import {
   type ByteChannel,
-  type ByteNetwork,
   type Connection,
   Connections,
   ConnectionUser,
@@ -18,12 +17,11 @@ import { Options } from '../codec/options.ts'
 import { StreamConnection, StreamExchange } from '../exchanges/stream-exchanges.ts'
 import { StreamNotifier } from '../observers/stream-notifier.ts'
 import { ALPN, StreamSession } from '../streams/session.ts'
-import { type ServerSettings, serverOver } from './server.ts'
+import { type ServerInit, serverOver } from './server.ts'
 
 /** Where connections are served. */
 export interface StreamListenerInit {
-  readonly settings: ServerSettings
-  readonly network: ByteNetwork
+  readonly server: ServerInit
   readonly address: string
   readonly port: number
   readonly tls: TlsOptions | undefined
@@ -35,18 +33,19 @@ const LARGEST_MESSAGE = 1024 * 1024
 
 /** Serves CoAP over TCP, or over TLS. Rejects when it cannot bind. */
 export const listenStreams = async (init: StreamListenerInit): Promise<Listener> => {
-  const { network, address, port, tls } = init
-  const { host, counters, clock } = init.settings
+  const { address, port, tls } = init
+  const { host, counters, clock, settings } = init.server
   const { limits } = host
   const scheme = tls === undefined ? 'coap+tcp' : 'coaps+tcp'
-  const { resources, observers } = serverOver<StreamConnection>(init.settings, {
+  const { resources, observers } = serverOver<StreamConnection>(init.server, {
     introduce: remote => remote.endpoint,
+    peer: (...association) => clients.over(...association),
     notifier: ({ remote, message }, source) => new StreamNotifier(remote, message, source)
   })
   const clients = new PeerClients<StreamConnection>({
     host,
     silence: Number.POSITIVE_INFINITY,
-    open: (remote, options, url) => openStreamPeer(remote, options, url, init.settings.extensions)
+    open: (remote, options, url, protection) => openStreamPeer(remote, options, url, settings.extensions, protection)
   })
   const remotes = new WeakMap<Connection, StreamConnection>()
   /** Notifies the observers of a connection that the server closes, and closes it. */
@@ -61,12 +60,12 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     remote.session.release()
   }
   const connections = new Connections(clock, limits, dismiss, counters)
-  const largest = Math.max(LARGEST_MESSAGE, init.settings.collected)
-  const settings = {
+  const largest = Math.max(LARGEST_MESSAGE, settings.collected)
+  const framing = {
     clock,
     limits,
     maxMessageSize: Math.min(limits.body, largest) + limits.headerBytes,
-    tokenLength: init.settings.extensions.tokenLength,
+    tokenLength: settings.extensions.tokenLength,
     messageTimeout: limits.requestTimeout
   }
   let accepting = true
@@ -83,7 +82,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     const remote = new StreamConnection(endpoint, context, counted)
     remotes.set(counted, remote)
     let admitted = false
-    const session = new StreamSession(channel, settings, {
+    const session = new StreamSession(channel, framing, {
       opened: () => undefined,
       message: message => {
         counted.touch()
@@ -138,7 +137,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
         channel.destroy()
       })
   }
-  const bound = await network.listen(
+  const bound = await settings.streams.listen(
     { host: address, port, tls, alpn: tls === undefined ? undefined : ALPN },
     accept,
     counters.failed,

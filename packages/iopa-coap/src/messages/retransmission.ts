@@ -1,7 +1,8 @@
 import type { Clock } from '@iopa/transport'
 import type { CoarseTimer } from './coarse-timer.ts'
+import type { ConfirmableListener } from './message-listeners.ts'
 import type { Transmission } from './parameters.ts'
-import type { Confirmable, ConfirmableListener, Peer } from './peer.ts'
+import type { Confirmable, Peer } from './peer.ts'
 
 /** What retransmission needs of the message layer. */
 export interface RetransmissionInit {

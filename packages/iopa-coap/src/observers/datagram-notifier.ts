@@ -3,7 +3,8 @@ import { encodeReply } from '../codec/datagram-codec.ts'
 import { type ReceivedMessage, TYPE } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
 import type { MessageLayer } from '../messages/message-layer.ts'
-import type { Confirmable, ConfirmableListener, Peer, ResetListener } from '../messages/peer.ts'
+import type { ConfirmableListener, ResetListener } from '../messages/message-listeners.ts'
+import type { Confirmable, Peer } from '../messages/peer.ts'
 import type { NotificationSource, Notifier } from './notifications.ts'
 
 const NOTHING = new Uint8Array(0)

@@ -1,11 +1,21 @@
-import { type Clock, ConnectionUser, type Context, type Endpoint, type Host, type OpenedRequest, type TimerHandle } from '@iopa/transport'
+import {
+  type Clock,
+  ConnectionUser,
+  type Context,
+  type Endpoint,
+  type Host,
+  type OpenedRequest,
+  type Peer,
+  type RequestProtection,
+  type TimerHandle
+} from '@iopa/transport'
 import type { Remote } from '../exchanges/exchange.ts'
 
 /** How often associations that nothing uses are looked for, in milliseconds. */
 const SWEEP = 30_000
 
 /** Bytes of payload that one protected message carries on a connection: what is larger is cut into inner blocks (RFC 8613 section 4.1.3.4.2). */
-const MOST_PAYLOAD = 8 * 1024
+const MOST_PAYLOAD = 48 * 1024
 
 /** Bytes that protection adds to a response: its option, a tag, and what is outside and inside. */
 export const PROTECTION_OVERHEAD = 64
@@ -88,6 +98,10 @@ export interface AssociationsInit {
   readonly name: string
   /** Milliseconds for which one is kept that nothing uses: as long as parts of bodies are. */
   readonly lifetime: number
+  /** True while it sends the blocks of a body. */
+  readonly uploads: (remote: AssociatedRemote) => boolean
+  /** What `context.peer` is for one that is reached at an outer peer: its requests are protected too. */
+  readonly peer: (outer: Remote, endpoint: Endpoint, requests: RequestProtection) => Peer | undefined
   /** Forgets what is kept for one that has ended. */
   readonly ended: (remote: AssociatedRemote) => void
 }
@@ -108,9 +122,9 @@ export class Associations {
   }
 
   /** The association of a request that came from an outer peer, which has its endpoint; undefined where there is no room for another. */
-  find(outer: Remote, { association, user }: OpenedRequest): AssociatedRemote | undefined {
-    const known = this.#byOuter.get(outer)?.get(association)
-    const remote = known ?? this.#add(outer, association, user)
+  find(outer: Remote, opened: OpenedRequest): AssociatedRemote | undefined {
+    const known = this.#byOuter.get(outer)?.get(opened.association)
+    const remote = known ?? this.#add(outer, opened)
     if (remote !== undefined) remote.touched = this.#init.clock.elapsed()
     return remote
   }
@@ -131,10 +145,17 @@ export class Associations {
     for (const remote of [...this.#all]) void remote.connection.end('shutdown')
   }
 
-  #add(outer: Remote, association: OpenedRequest['association'], user: OpenedRequest['user']): AssociatedRemote | undefined {
+  #add(outer: Remote, { association, user, requests }: OpenedRequest): AssociatedRemote | undefined {
     const { host, name, clock, lifetime, ended } = this.#init
+    const below = outer.endpoint!
     if (this.#all.size >= host.limits.connections && !this.#makeRoom()) return undefined
-    const endpoint: Endpoint = { ...outer.endpoint!, sessionId: `${name} ${association.id}` }
+    let peer: Peer | undefined
+    const endpoint: Endpoint = {
+      ...below,
+      sessionId: `${name} ${association.id}`,
+      // The peer of the connection below would be asked without protection.
+      peer: () => (requests === undefined || below.peer?.() === undefined ? undefined : (peer ??= this.#init.peer(outer, endpoint, requests)))
+    }
     const context = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint, source: null }, outer.connection)
     // Proven by the protection of the request; the user of the connection below is that of the connection.
     context['server.User'] = user
@@ -157,16 +178,21 @@ export class Associations {
   /** Drops one that nothing uses, the oldest first. */
   #makeRoom(): boolean {
     let oldest: AssociatedRemote | undefined
-    for (const remote of this.#all) if (!remote.used && (oldest === undefined || remote.touched < oldest.touched)) oldest = remote
+    for (const remote of this.#all) if (!this.#isUsed(remote) && (oldest === undefined || remote.touched < oldest.touched)) oldest = remote
     if (oldest === undefined) return false
     void oldest.connection.end('disconnect')
     return true
   }
 
+  /** An upload may go on at another address, where the association has another remote. */
+  #isUsed(remote: AssociatedRemote): boolean {
+    return remote.used || this.#init.uploads(remote)
+  }
+
   #sweep(lifetime: number): void {
     const { clock } = this.#init
     const before = clock.elapsed() - lifetime
-    for (const remote of [...this.#all]) if (!remote.used && remote.touched < before) void remote.connection.end('disconnect')
+    for (const remote of [...this.#all]) if (!this.#isUsed(remote) && remote.touched < before) void remote.connection.end('disconnect')
     this.#timer = this.#all.size === 0 ? undefined : clock.setTimeout(() => this.#sweep(lifetime), SWEEP)
   }
 }

@@ -8,7 +8,8 @@ import type { Exchange } from '../exchanges/exchange.ts'
 import { type Sized, Snapshots } from '../exchanges/snapshots.ts'
 import { Uploads } from '../exchanges/uploads.ts'
 import type { ErrorResponses } from '../resources/error-responses.ts'
-import { CoapRequest, Refusal } from '../resources/request.ts'
+import { CoapRequest } from '../resources/request.ts'
+import { Refusal } from '../resources/request-reader.ts'
 import type { Responses } from '../resources/responses.ts'
 import { PROTECTION_OVERHEAD } from './associations.ts'
 import { optionsOf, plainOf } from './plain-messages.ts'
@@ -121,7 +122,10 @@ export class OuterBlocks {
     const { remote, message } = exchange
     const block = readBlock(value)
     const announced = message.options.uint(OPTION.SIZE1)
-    const result = this.#requests.accept(remote, keyOf(exchange), block, message.payload, announced, clock.elapsed(), { unverified: remote.address })
+    const result = this.#requests.accept(remote, keyOf(exchange), block, message.payload, announced, clock.elapsed(), {
+      unverified: remote.address,
+      sender: { 'server.User': undefined, 'server.RemoteAddress': remote.address }
+    })
     switch (result.outcome) {
       case 'complete':
         return result.body

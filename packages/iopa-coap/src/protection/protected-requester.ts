@@ -1,4 +1,5 @@
 import { type Clock, IopaError, type PlainMessage, type ProtectedRequest, type RequestProtection } from '@iopa/transport'
+import { type LinkProtection, tokensOf } from '../client/link-init.ts'
 import type { Message } from '../codec/message.ts'
 import { OPTION } from '../codec/option-registry.ts'
 import type { Options } from '../codec/options.ts'
@@ -17,7 +18,7 @@ const MOST_BOUND = 4
 const OUTER: ReadonlySet<number> = new Set([OPTION.BLOCK1, OPTION.BLOCK2, OPTION.SIZE1, OPTION.SIZE2])
 
 /** What the protection of a client's requests needs. */
-export interface ProtectedRequesterInit {
+interface ProtectedRequesterInit {
   readonly requester: Requester
   readonly protection: RequestProtection
   /** The number of the option that protected messages have. */
@@ -27,8 +28,15 @@ export interface ProtectedRequesterInit {
   readonly timeout: number
 }
 
+/** How the requests of a link are protected; `release` is called when it has ended. */
+export const linkProtectionOf = (init: Omit<ProtectedRequesterInit, 'requester'>, release: () => Promise<void>): LinkProtection => ({
+  tokens: tokensOf(init.protection),
+  over: requester => new ProtectedRequester({ ...init, requester }),
+  release
+})
+
 /** Protects requests to one server: blocks, observations and Echo are within. A response that does not verify is an error. */
-export class ProtectedRequester implements Requester {
+class ProtectedRequester implements Requester {
   readonly reliable: boolean
   echo: Uint8Array | undefined = undefined
   readonly #init: ProtectedRequesterInit

@@ -2,6 +2,11 @@ import type { ActiveProtection, MessageProtection, ProtectionEnvironment } from 
 
 /** A protection that a listener or a client uses. */
 export interface ProtectionUse {
+  readonly name: string
+  /** The number of the option that protected messages have. */
+  readonly option: number
+  /** True where every request has to be protected. */
+  readonly exclusive: boolean
   readonly active: ActiveProtection
   /** Ends this use; the last one closes the protection, which the promise waits for. Further calls do nothing. */
   release(): Promise<void>
@@ -25,7 +30,8 @@ class SharedProtection {
     let released: Promise<void> | undefined
     try {
       const active = await starting
-      return { active, release: () => (released ??= this.#release(starting)) }
+      const { name, option, exclusive } = this.#protection
+      return { name, option, exclusive, active, release: () => (released ??= this.#release(starting)) }
     } catch (error) {
       await this.#release(undefined)
       if (this.#active === starting) this.#active = undefined

@@ -6,7 +6,8 @@ import type { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
 import { diagnostic, PROBLEM_FORMAT, type Representation } from './representation.ts'
-import { type CoapRequest, Refusal } from './request.ts'
+import type { CoapRequest } from './request.ts'
+import { Refusal } from './request-reader.ts'
 
 const NONE = -1
 const NOTHING = new Uint8Array(0)

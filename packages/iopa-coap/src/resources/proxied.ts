@@ -2,7 +2,8 @@ import { CAPABILITIES, decodePath, type Host, joinPath } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import type { ReceivedMessage } from '../codec/message.ts'
 import { OPTION } from '../codec/option-registry.ts'
-import { type CoapRequest, Refusal } from './request.ts'
+import type { CoapRequest } from './request.ts'
+import { Refusal } from './request-reader.ts'
 
 /** The path before the URI of another server at which the app answers requests for that server; undefined where it is no proxy. */
 export const proxyPathOf = (host: Host): string | undefined => {

@@ -1,11 +1,11 @@
-import type { DatagramChannel, Endpoint } from '@iopa/transport'
+import type { Endpoint } from '@iopa/transport'
 import type { DatagramWire, ServedDatagrams } from '../client/datagram-client.ts'
 import { openDatagramPeer } from '../client/datagram-peers.ts'
 import { PeerClients } from '../client/peer-clients.ts'
 import { encodeEmpty } from '../codec/datagram-codec.ts'
 import { type ReceivedMessage, TYPE } from '../codec/message.ts'
 import { DatagramExchanges } from '../exchanges/datagram-exchanges.ts'
-import { type Server, type ServerSettings, serverOver } from '../listeners/server.ts'
+import { type Server, type ServerInit, serverOver } from '../listeners/server.ts'
 import { messageLimits } from '../messages/parameters.ts'
 import type { Peer } from '../messages/peer.ts'
 import { DatagramNotifier } from '../observers/datagram-notifier.ts'
@@ -17,23 +17,21 @@ export class ServedByDatagrams implements ServedDatagrams {
   readonly #clients: PeerClients<Peer>
   readonly #exchanges: DatagramExchanges
 
-  constructor(settings: ServerSettings, wire: DatagramWire) {
-    const { host, szx, extensions } = settings
-    const { layer, channel, peer } = wire
+  constructor(init: ServerInit, wire: DatagramWire, endpoint: Endpoint) {
+    const { host, settings } = init
+    const { layer, peer } = wire
     const limits = messageLimits(host.limits)
     const onError = (error: unknown): void => host.logger.debug('iopa: coap', error)
     const clients = new PeerClients<Peer>({
       host,
       silence: Number.POSITIVE_INFINITY,
-      open: (remote, options, url) => openDatagramPeer({ layer, szx, confirmable: true, extensions }, remote, options, url)
+      open: (remote, ...opening) => openDatagramPeer({ layer, settings }, remote, ...opening)
     })
     // The client has named this address itself.
     peer.verify()
-    const server = serverOver<Peer>(settings, {
-      introduce: remote => {
-        const endpoint: Endpoint = { ...endpointOf(remote, channel, host.limits.body), peer: () => clients.of(remote, endpoint) }
-        return endpoint
-      },
+    const server = serverOver<Peer>(init, {
+      introduce: remote => ({ ...endpoint, remote, peer: clients.peer }),
+      peer: (...association) => clients.over(...association),
       notifier: ({ remote, message }, source) => new DatagramNotifier(layer, remote, message, source)
     })
     this.#wire = wire
@@ -73,7 +71,8 @@ export class ServedByDatagrams implements ServedDatagrams {
   }
 }
 
-const endpointOf = ({ address, port }: Peer, channel: DatagramChannel, bodyLimit: number): Endpoint => ({
+/** The two ends of the socket of a client. */
+export const endpointOf = ({ channel, peer: { address, port } }: DatagramWire, bodyLimit: number): Endpoint => ({
   scheme: 'coap',
   protocol: 'CoAP/1',
   remoteAddress: address,

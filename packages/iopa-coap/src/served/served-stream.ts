@@ -8,7 +8,7 @@ import { OPTION } from '../codec/option-registry.ts'
 import { Options } from '../codec/options.ts'
 import { StreamConnection, StreamExchange } from '../exchanges/stream-exchanges.ts'
 import type { StreamRequester } from '../exchanges/stream-requester.ts'
-import { type Server, type ServerSettings, serverOver } from '../listeners/server.ts'
+import { type Server, type ServerInit, serverOver } from '../listeners/server.ts'
 import { StreamNotifier } from '../observers/stream-notifier.ts'
 import type { StreamSession } from '../streams/session.ts'
 
@@ -18,7 +18,7 @@ const BUSY = 2
 
 /** Both roles on the connection of a client: its responses, and the requests of its server, which an app of this process answers (RFC 8323 section 3.3). */
 export class ServedByStream implements ServedStream {
-  readonly #settings: ServerSettings
+  readonly #init: ServerInit
   readonly #requester: StreamRequester
   readonly #remote: StreamConnection
   readonly #context: Context
@@ -26,12 +26,12 @@ export class ServedByStream implements ServedStream {
   readonly #clients: PeerClients<StreamConnection>
   #admitted = false
 
-  constructor(settings: ServerSettings, requester: StreamRequester, channel: ByteChannel, scheme: string, user: User | undefined) {
-    const { host, clock } = settings
+  constructor(init: ServerInit, requester: StreamRequester, channel: ByteChannel, scheme: string, user: User | undefined) {
+    const { host, clock, settings } = init
     const clients = new PeerClients<StreamConnection>({
       host,
       silence: Number.POSITIVE_INFINITY,
-      open: (remote, options, url) => openStreamPeer(remote, options, url, settings.extensions)
+      open: (remote, options, url, protection) => openStreamPeer(remote, options, url, settings.extensions, protection)
     })
     const endpoint: Endpoint = {
       ...endpointOf(channel, scheme, host.limits.body),
@@ -41,13 +41,14 @@ export class ServedByStream implements ServedStream {
     if (user !== undefined) context['server.User'] = user
     // The client decides how long the connection may be idle.
     const connections = new Connections(clock, { ...host.limits, idleTimeout: Number.POSITIVE_INFINITY }, () => undefined)
-    this.#settings = settings
+    this.#init = init
     this.#requester = requester
     this.#clients = clients
     this.#context = context
     this.#remote = new StreamConnection(endpoint, context, connections.admit(channel)!)
-    this.#server = serverOver<StreamConnection>(settings, {
+    this.#server = serverOver<StreamConnection>(init, {
       introduce: remote => remote.endpoint,
+      peer: (...association) => clients.over(...association),
       notifier: ({ remote, message }, source) => new StreamNotifier(remote, message, source)
     })
   }
@@ -59,7 +60,7 @@ export class ServedByStream implements ServedStream {
 
   /** Runs CONNECT in the app; false where that refuses the server. */
   async admit(): Promise<boolean> {
-    const { host } = this.#settings
+    const { host } = this.#init
     const context = this.#context
     const remote = this.#remote
     await host.invoke(context)
@@ -84,7 +85,7 @@ export class ServedByStream implements ServedStream {
   }
 
   oversized(code: number, token: Uint8Array): void {
-    const { limits } = this.#settings.host
+    const { limits } = this.#init.host
     if (code < 32) this.#remote.session?.send(CODE.REQUEST_ENTITY_TOO_LARGE, token, new Options().add(OPTION.SIZE1, limits.body), NOTHING)
     else {
       this.#requester.oversized(code, token)
@@ -98,7 +99,7 @@ export class ServedByStream implements ServedStream {
   }
 
   ready(): boolean {
-    return this.#admitted && (this.#remote.inFlight < this.#settings.host.limits.inFlightPerConnection || this.asks())
+    return this.#admitted && (this.#remote.inFlight < this.#init.host.limits.inFlightPerConnection || this.asks())
   }
 
   asks(): boolean {
@@ -131,7 +132,7 @@ export class ServedByStream implements ServedStream {
   }
 
   #receive(exchange: StreamExchange): void {
-    if (this.#remote.inFlight <= this.#settings.host.limits.inFlightPerConnection) this.#server.resources.handle(exchange)
+    if (this.#remote.inFlight <= this.#init.host.limits.inFlightPerConnection) this.#server.resources.handle(exchange)
     else exchange.respond(CODE.SERVICE_UNAVAILABLE, new Options().add(OPTION.MAX_AGE, BUSY), NOTHING)
   }
 }

@@ -8,8 +8,17 @@ import { OPTION } from '../messages/option-numbers.ts'
 import { sealMessage } from '../messages/outgoing.ts'
 import { ProtectedOscoreRequest } from './protected-request.ts'
 
-/** Protects requests to one server (RFC 8613 section 8.1). */
-export class RequestProtecting implements RequestProtection {
+const PROTECTING = new WeakMap<ContextSource, RequestProtecting>()
+
+/** What protects requests to the peer of these contexts. */
+export const protectingTo = (source: ContextSource): RequestProtecting => {
+  let protecting = PROTECTING.get(source)
+  if (protecting === undefined) PROTECTING.set(source, (protecting = new RequestProtecting(source)))
+  return protecting
+}
+
+/** Protects requests to one peer (RFC 8613 section 8.1). */
+class RequestProtecting implements RequestProtection {
   readonly #source: ContextSource
   /**
    * Asks the caller to send a request again: a CoAP client repeats a request with the Echo of a 4.01 (RFC 9175 section 2.3). The value does not leave

@@ -1,4 +1,4 @@
-import type { OpenedRequest, PlainMessage, User } from '@iopa/transport'
+import type { OpenedRequest, PlainMessage, RequestProtection, User } from '@iopa/transport'
 import { associationEnded, type SecurityContext } from '../contexts/security-context.ts'
 import { encodePartialIv } from '../crypto/nonce.ts'
 import { splitResponse } from '../messages/option-classes.ts'
@@ -7,17 +7,19 @@ import { sealMessage } from '../messages/outgoing.ts'
 /** A request that was opened, and the protection of its responses (RFC 8613 section 8.3). */
 export class OpenedOscoreRequest implements OpenedRequest {
   readonly message: PlainMessage
+  readonly requests: RequestProtection
   readonly #context: SecurityContext
   readonly #partialIv: Uint8Array
   /** True once the nonce of the request was used, or must not be used any more. */
   #nonceUsed = false
   #ended = false
 
-  constructor(context: SecurityContext, partialIv: Uint8Array, message: PlainMessage) {
+  constructor(context: SecurityContext, partialIv: Uint8Array, message: PlainMessage, requests: RequestProtection) {
     this.#context = context
     // A copy, for the bytes of the datagram may be used again; `slice` of a Buffer makes none.
     this.#partialIv = new Uint8Array(partialIv)
     this.message = message
+    this.requests = requests
   }
 
   get user(): User {

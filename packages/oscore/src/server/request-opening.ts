@@ -1,5 +1,6 @@
 import type { PlainMessage, RefusedRequest } from '@iopa/transport'
-import type { Opening, ProtectedFields } from '../contexts/context-source.ts'
+import { protectingTo } from '../client/request-protecting.ts'
+import type { ContextSource, Opening, ProtectedFields } from '../contexts/context-source.ts'
 import type { ContextTable } from '../contexts/context-table.ts'
 import type { SecurityContext } from '../contexts/security-context.ts'
 import { decodePartialIv } from '../crypto/nonce.ts'
@@ -38,13 +39,13 @@ export class RequestOpening {
     let refused: RefusedRequest = REFUSALS.unknown
     for (const source of sources) {
       for (const context of source.candidates(fields.kidContext)) {
-        const opened = this.#openWith(context, fields, request)
+        const opened = this.#openWith(source, context, fields, request)
         if (!isRefused(opened)) return opened
         refused = opened
       }
     }
     for (const source of sources) {
-      const answer = source.rederive(fields, context => this.#openWith(context, fields, request))
+      const answer = source.rederive(fields, context => this.#openWith(source, context, fields, request))
       if (answer === undefined) continue
       if (!isRefused(answer)) return answer
       refused = answer
@@ -52,7 +53,12 @@ export class RequestOpening {
     return refused
   }
 
-  #openWith(context: SecurityContext, { partialIv, ciphertext }: ProtectedFields, request: PlainMessage): Opening | Promise<Opening> {
+  #openWith(
+    source: ContextSource,
+    context: SecurityContext,
+    { partialIv, ciphertext }: ProtectedFields,
+    request: PlainMessage
+  ): Opening | Promise<Opening> {
     const number = decodePartialIv(partialIv)
     if (context.window?.accepts(number) === false) return REFUSALS.replayed
     const aad = context.authenticatedData(context.recipientId, partialIv)
@@ -69,7 +75,7 @@ export class RequestOpening {
     if (proven) context.window?.add(number)
     else context.synchronise(number)
     const message: PlainMessage = { code: inner.code, options: mergeRequest(inner.options, request.options), payload: inner.payload }
-    return new OpenedOscoreRequest(context, partialIv, message)
+    return new OpenedOscoreRequest(context, partialIv, message, protectingTo(source))
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Context, Next } from '@iopa/appbuilder'
 import { type AppHandle, checkOptions, type Extension, markFactory, type Storage } from '@iopa/appbuilder/extension'
-import { type Clock, systemClock } from '@iopa/transport'
+import { type Clock, systemClock, userKeyOf } from '@iopa/transport'
 import { memory } from '../storage/memory.ts'
 import { leaveStorage, takeStorage } from '../storage-keys.ts'
 import { limitsOf } from '../store-limits.ts'
@@ -53,6 +53,14 @@ export const idempotency = (options: IdempotencyOptions = {}): Idempotency => {
   if (storage !== undefined) takeStorage(storage, PREFIX)
   const requests = new IdempotentRequests(new KeptAnswers(storage ?? memory(), PREFIX, answerLimits(limits), clock))
   let closing: Promise<void> | undefined
+  let warned = false
+  /** Warns where the key of a request is that of another user than the request: the answer must not be kept, for it could be given to others. */
+  const isMisplaced = (context: Context, owner: string): boolean => {
+    if (userKeyOf(context.user) === owner) return false
+    if (!warned) context.logger.warn('iopa: idempotency() stands before the authentication and keeps nothing: put it behind.')
+    warned = true
+    return true
+  }
   const close = (): Promise<void> => {
     closing ??= storage === undefined ? Promise.resolve() : leaveStorage(storage, PREFIX)
     return closing
@@ -68,16 +76,17 @@ export const idempotency = (options: IdempotencyOptions = {}): Idempotency => {
       return requests.run(context, async keeper => {
         if (keeper === null) return next()
         const before = new Map(context.response.headers)
+        const owner = userKeyOf(context.user)
         let value: unknown
         try {
           value = await next()
         } catch (error) {
           const kept = keptError(error)
-          if (kept !== null) await keeper.keep(kept)
+          if (kept !== null && !isMisplaced(context, owner)) await keeper.keep(kept)
           throw error
         }
         const kept = keptAnswer(context, before)
-        if (kept !== null) await keeper.keep(kept)
+        if (kept !== null && !isMisplaced(context, owner)) await keeper.keep(kept)
         return value
       })
     },

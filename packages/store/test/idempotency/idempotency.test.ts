@@ -192,6 +192,27 @@ describe('a POST with an idempotency key', () => {
     await app.close()
   })
 
+  test('before the authentication keeps nothing, so that no user gets the answer of another, and warns once', async () => {
+    const warnings: unknown[] = []
+    const logger = { ...console, warn: (...words: unknown[]) => void warnings.push(words.join(' ')) }
+    let runs = 0
+    const app = new App({ logger })
+      .use(idempotency())
+      .use((context, next) => {
+        const name = context.headers.get('x-name')
+        if (name !== undefined) context['server.User'] = { id: name }
+        return next()
+      })
+      .use(context => reply(201, `${context.user?.id} ${++runs}`))
+    const ask = asking(app)
+    const bodies: string[] = []
+    for (const name of ['ann', 'bob', 'ann']) bodies.push((await ask({ key: 'a', headers: { 'x-name': name } })).body)
+    expect(bodies).toEqual(['ann 1', 'bob 2', 'ann 3'])
+    expect(warnings).toEqual([expect.stringContaining('idempotency() stands before the authentication')])
+    // Of one without a user, the answer is kept.
+    expect([(await ask({ key: 'b' })).body, (await ask({ key: 'b' })).body]).toEqual(['undefined 4', 'undefined 4'])
+  })
+
   test('passes where the same middleware stands on its way twice', async () => {
     const keys = idempotency()
     let runs = 0

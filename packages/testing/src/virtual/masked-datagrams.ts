@@ -48,6 +48,7 @@ const masked = (bytes: Uint8Array): Uint8Array => bytes.map(byte => byte ^ 0xa5)
 class MaskedPeer implements SecuredPeer {
   readonly id: string
   readonly user: User | undefined
+  readonly proof = 'psk'
   readonly maxPayload: number = 1200
   proven: DatagramEndpoint
   latest: DatagramEndpoint | undefined = undefined

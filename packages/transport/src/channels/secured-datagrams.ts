@@ -24,6 +24,8 @@ export interface SecuredPeer {
   readonly user: User | undefined
   /** Bytes of application data that one datagram to it may carry. */
   readonly maxPayload: number
+  /** How it has proven who it is; undefined where it has not, as a server whose client verifies nothing. A client knows its server by its name: `user` may be undefined. */
+  readonly proof: User['by'] | undefined
   /** The certificate that it has proven, as Node shows certificates; undefined where it has none. */
   clientCertificate?(): unknown
   /** Sends a datagram to the address that is proven, or to the latest one. Never throws; what cannot be sent is lost. */

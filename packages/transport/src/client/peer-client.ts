@@ -14,7 +14,7 @@ import { marked } from './upstream.ts'
 const PEER_CLIENT_OPTIONS: Record<keyof PeerClientOptions, true> = { signal: true, timeout: true, silence: true }
 
 /** What a client to a peer belongs to: the listener that the peer has spoken to. */
-export interface PeerClientOwner extends ClientOwner {
+interface PeerClientOwner extends ClientOwner {
   readonly clock: Clock
   readonly limits: Limits
 }

@@ -28,6 +28,8 @@ export interface OpenedRequest {
    * message that differs. A promise where the sequence number has to be stored first.
    */
   protect(response: PlainMessage, kind: 'response' | 'notification'): PlainMessage | Promise<PlainMessage>
+  /** How requests to its sender are protected: the same object for the same association. Without it that sender is asked nothing. */
+  readonly requests?: RequestProtection
   /** The exchange has ended: what is kept to protect further responses is released. */
   end(): void
 }

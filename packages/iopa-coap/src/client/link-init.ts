@@ -1,6 +1,15 @@
-import type { RequestProtection } from '@iopa/transport'
+import type { OpenOptions, RequestProtection } from '@iopa/transport'
 import type { Requester } from '../exchanges/requester.ts'
 import { Tokens } from '../exchanges/tokens.ts'
+import type { CoapSettings } from '../options.ts'
+
+/** What a link is opened with. */
+export interface LinkInit {
+  readonly url: URL
+  readonly options: OpenOptions
+  readonly settings: CoapSettings
+  readonly protection: LinkProtection | undefined
+}
 
 /** How the requests of a link are protected. */
 export interface LinkProtection {
