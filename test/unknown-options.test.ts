@@ -119,11 +119,20 @@ const WRONG: readonly [string, () => unknown][] = [
   ['bearer connectPassword', () => bearer({ ...GUARDED, connectPassword: 'no' } as never)],
   ['jwt secret', () => bearer({ jwt: { ...JWT, secret: 5 } } as never)],
   ['jwt algorithms', () => bearer({ jwt: { ...JWT, secret: 's'.repeat(32), algorithms: 'HS256' } } as never)],
+  ['coap dtls', () => coap({ dtls: { psk: {} } } as never)],
+  ['coap protect', () => coap({ protect: { contexts: [] } } as never)],
+  ['coap udp', () => coap({ udp: 'no' } as never)],
+  ['udp dtls', () => udp({ dtls: { psk: {} } } as never)],
   ['anyOf optional', () => anyOf([preSharedKey()], { optional: 'no' } as never)]
 ]
 
 test.each(WRONG)('%s of the wrong type is refused', (_, make) => {
   expect(make).toThrow(expect.objectContaining({ code: 'bad-option' }))
+})
+
+test('coap() says what makes its dtls', () => {
+  const detail = expect.stringContaining('coap() needs for dtls what dtls() of @iopa/dtls gives, dtls({ psk: { identity: key } }), not an object.')
+  expect(() => coap({ dtls: { psk: {} } } as never)).toThrow(expect.objectContaining({ detail }))
 })
 
 test.each(['secure', 'httpOnly', 'partitioned'])("cookies and sessions refuse %s: 'false'", attribute => {

@@ -69,6 +69,7 @@ export {
   paramNames,
   parsePattern,
   pathsOfRoute,
+  userKeyOf,
   validate
 } from '@iopa/transport'
 export { argumentError, callSite, checkSurplus, contentTag, formatHttpDate, kindOf, parseHttpDate } from '@iopa/transport/host'

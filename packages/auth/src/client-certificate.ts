@@ -7,7 +7,7 @@ import { type Outcome, type Scheme, userOfEither, type Verified } from './scheme
 
 /** Options of `clientCertificate()`. */
 export interface ClientCertificateOptions {
-  /** The user of a certificate that TLS has checked, or nothing. */
+  /** The user of a certificate that TLS or DTLS has checked, or nothing. */
   readonly user: (certificate: PeerCertificate, context: Context) => Verified | Promise<Verified>
   /** The name of the scheme, which is `by` of the user; `certificate` unless given. */
   readonly name?: string
@@ -46,7 +46,7 @@ class ClientCertificate implements Scheme {
   }
 }
 
-/** Authenticates by the certificate of a TLS client, on transports with `tls: { requestCert: true, ca }`. */
+/** Authenticates by the certificate of a client of TLS or DTLS, with `{ requestCert: true, ca }` in `tls` or `dtls()`. */
 export function clientCertificate(options: ClientCertificateOptions & { readonly optional: true }): OptionalAuthentication
 export function clientCertificate(options: ClientCertificateOptions): Authentication
 export function clientCertificate(options: ClientCertificateOptions): Authentication {

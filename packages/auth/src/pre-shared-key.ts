@@ -37,7 +37,7 @@ class PreSharedKey implements Scheme {
   }
 }
 
-/** Makes users of the names of pre-shared keys, on CoAP and MQTT over TLS with `tls: { psk }`. */
+/** Makes users of the names of pre-shared keys, on CoAP, UDP and MQTT with `dtls` or `tls: { psk }`. */
 export function preSharedKey(options: PreSharedKeyOptions & { readonly optional: true }): OptionalAuthentication
 export function preSharedKey(options?: PreSharedKeyOptions): Authentication
 export function preSharedKey(options: PreSharedKeyOptions = {}): Authentication {

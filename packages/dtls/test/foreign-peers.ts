@@ -28,14 +28,16 @@ export function describeWith(program: string, name: string, tests: () => void): 
 export interface Program {
   readonly process: ChildProcess
   output(): string
-  /** Resolves when the output matches; rejects with the output after some seconds. */
-  shows(pattern: RegExp): Promise<void>
+  /** Resolves with the output when that matches; rejects with it after some seconds. */
+  shows(pattern: RegExp, patience?: number): Promise<string>
   write(text: string): void
   /** Ends it, and resolves when it has ended. */
   end(): Promise<void>
 }
 
 const PATIENCE = 8000
+/** No program outlives a test by more than this. */
+const LONGEST = 20_000
 
 export function start(program: string, args: readonly string[]): Program {
   const child = spawn(program, args, { stdio: 'pipe' })
@@ -52,16 +54,20 @@ export function start(program: string, args: readonly string[]): Program {
   child.stderr.on('data', append)
   child.stdin.on('error', () => {})
   const closed = new Promise<void>(resolve => child.once('close', () => resolve()))
-  void closed.then(wake)
+  const limit = setTimeout(() => child.kill('SIGKILL'), LONGEST)
+  void closed.then(() => {
+    clearTimeout(limit)
+    wake()
+  })
   return {
     process: child,
     output: () => text,
-    shows: pattern =>
+    shows: (pattern, patience = PATIENCE) =>
       new Promise((resolve, reject) => {
         const settle = (error?: Error): void => {
           waiting.delete(check)
           clearTimeout(timer)
-          if (error === undefined) resolve()
+          if (error === undefined) resolve(text)
           else reject(error)
         }
         const failure = (): Error => new Error(`${program} ${args.join(' ')} has not shown ${pattern} but:\n${text}`)
@@ -69,7 +75,7 @@ export function start(program: string, args: readonly string[]): Program {
           if (pattern.test(text)) settle()
           else if (child.exitCode !== null) settle(failure())
         }
-        const timer = setTimeout(() => settle(failure()), PATIENCE)
+        const timer = setTimeout(() => settle(failure()), patience)
         waiting.add(check)
         check()
       }),

@@ -1,9 +1,7 @@
-import { DEFAULT_LIMITS, type SecuredChannel, type SecuredPeer, systemClock } from '@iopa/transport'
-import { datagramNetwork } from '@iopa/transport/node'
 import { afterEach, expect, test } from 'vitest'
-import { type DtlsOptions, dtls } from '../src/index.ts'
+import type { DtlsOptions } from '../src/index.ts'
 import { KEY } from './channels.ts'
-import { describeWithOpenssl, type Openssl, openssl } from './openssl.ts'
+import { describeWith, type Program, type RealChannel, realChannel, start } from './foreign-peers.ts'
 
 const SUITES = ['PSK-AES128-GCM-SHA256', 'PSK-AES128-CCM', 'PSK-AES128-CCM8'] as const
 const PSK = ['-dtls1_2', '-psk', KEY.toString('hex')] as const
@@ -14,56 +12,31 @@ afterEach(async () => {
   ending = []
 })
 
-interface Open {
-  readonly channel: SecuredChannel
-  readonly peers: SecuredPeer[]
-  readonly refused: string[]
-  readonly received: string[]
+const channelOf = async (options: DtlsOptions, accept: boolean): Promise<RealChannel> => {
+  const real = await realChannel(options, accept, bytes => Buffer.concat([Buffer.from('echo '), bytes]))
+  ending.push(() => real.channel.close())
+  return real
 }
 
-const channelOf = async (options: DtlsOptions, accept: boolean): Promise<Open> => {
-  const refused: string[] = []
-  const received: string[] = []
-  const peers: SecuredPeer[] = []
-  const channel = dtls(options).over(await datagramNetwork().bind({ host: '127.0.0.1', port: 0 }), {
-    clock: systemClock,
-    limits: DEFAULT_LIMITS,
-    logger: console,
-    accept,
-    refused: (_, code) => refused.push(code)
-  })
-  channel.open({
-    opened: peer => peers.push(peer),
-    message: (bytes, peer) => {
-      received.push(Buffer.from(bytes).toString())
-      if (accept) peer.send(Buffer.concat([Buffer.from('echo '), bytes]))
-    },
-    closed: () => undefined,
-    error: () => undefined
-  })
-  ending.push(() => channel.close())
-  return { channel, peers, refused, received }
-}
-
-const run = (...args: string[]): Openssl => {
-  const program = openssl(...args)
+const run = (...args: string[]): Program => {
+  const program = start('openssl', args)
   ending.push(program.end)
   return program
 }
 
-const client = (port: number, ...args: string[]): Openssl =>
+const client = (port: number, ...args: string[]): Program =>
   run('s_client', ...PSK, '-psk_identity', 'sensor', '-connect', `127.0.0.1:${port}`, ...args)
 
-describeWithOpenssl('a DTLS server and s_client', () => {
+describeWith('openssl', 'a DTLS server and s_client', () => {
   test.each([...SUITES, 'ALL'])('agree on %s', async suite => {
-    const { channel, peers } = await channelOf({ psk: { sensor: KEY } }, true)
+    const { channel, opened } = await channelOf({ psk: { sensor: KEY } }, true)
     const program = client(channel.localPort, '-cipher', suite === 'ALL' ? SUITES.toReversed().join(':') : suite)
     const text = await program.shows(/Cipher is PSK.*[\s\S]*---\n/)
     expect(text).toContain(`Cipher is ${suite === 'ALL' ? SUITES[0] : suite}`)
     expect(text).toContain('Extended master secret: yes')
     program.write('hello\n')
     await program.shows(/echo hello/)
-    expect(peers[0]?.user).toEqual({ id: 'sensor', by: 'psk' })
+    expect(opened[0]?.user).toEqual({ id: 'sensor', by: 'psk' })
   })
 
   test('agree through small datagrams', async () => {
@@ -82,7 +55,7 @@ describeWithOpenssl('a DTLS server and s_client', () => {
   })
 })
 
-const server = async (...args: string[]): Promise<{ program: Openssl; port: number }> => {
+const server = async (...args: string[]): Promise<{ program: Program; port: number }> => {
   const port = 20_000 + Math.floor(Math.random() * 30_000)
   const program = run('s_server', ...PSK, '-nocert', '-psk_identity', 'sensor', '-accept', `127.0.0.1:${port}`, ...args)
   await program.shows(/ACCEPT/)
@@ -91,7 +64,7 @@ const server = async (...args: string[]): Promise<{ program: Openssl; port: numb
 
 const target = (port: number): { address: string; port: number; host: string } => ({ address: '127.0.0.1', port, host: 'localhost' })
 
-describeWithOpenssl('a DTLS client and s_server', () => {
+describeWith('openssl', 'a DTLS client and s_server', () => {
   test.each(SUITES)('agree on %s', async suite => {
     const { program, port } = await server('-cipher', suite)
     const { channel, received } = await channelOf({ psk: { sensor: KEY } }, false)

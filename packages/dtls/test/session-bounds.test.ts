@@ -10,7 +10,7 @@ import { KEY, world } from './channels.ts'
 
 const A: DatagramEndpoint = { address: '127.0.0.1', port: 1 }
 const B: DatagramEndpoint = { address: '127.0.0.1', port: 2 }
-const keys = (aead: Aead, fill: number) => ({ aead, key: Buffer.alloc(16, fill), salt: Buffer.alloc(4, fill) })
+const keys = (aead: Aead, fill: number) => ({ aead, secret: Buffer.alloc(20, fill) })
 
 /** Two sessions of one association, whose first record numbers may be chosen. */
 const sessions = ({ aead = AES_128_CCM_8, first = 0 }: { aead?: Aead; first?: number } = {}) => {
@@ -106,7 +106,7 @@ describe('a session under forged records', () => {
     const aead = { 'AES-CCM-8': AES_128_CCM_8, 'AES-CCM': suites.AES_128_CCM, 'AES-GCM': suites.AES_128_GCM, ChaCha20: suites.CHACHA20_POLY1305 }[
       name
     ]!
-    const direction = { aead, key: Buffer.alloc(aead.keyLength, 1), salt: Buffer.alloc(aead.saltLength, 1) }
+    const direction = { aead, secret: Buffer.alloc(aead.keyLength + aead.saltLength, 1) }
     const opener = new Opener(direction, false)
     expect(opener.open(readRecord(forged(3, aead.explicitLength + aead.tagLength), 0)!)).toBeUndefined()
     expect(opener.highest).toBe(-1)

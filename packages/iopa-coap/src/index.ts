@@ -1,5 +1,5 @@
 /**
- * CoAP for an IOPA app: server and client over UDP, TCP and TLS.
+ * CoAP for an IOPA app: server and client over UDP, DTLS, TCP and TLS.
  *
  * @example
  * const app = new App().use(router()).use(coap({ port: 5683 }))

@@ -236,6 +236,18 @@ describe('the user of a server that a client serves', () => {
   })
 })
 
+test('a client over DTLS leaves nothing behind whose time is over before the app accepts its server', async () => {
+  const [hubOptions, deviceOptions] = SCHEMES['coaps']!
+  await using server = await hub(hubOptions)
+  let accept: (answer: string) => void = () => undefined
+  const served = new App({ logger: false }).use(() => new Promise<string>(resolve => (accept = resolve)))
+  await using app = new App({ logger: false }).use(coap(deviceOptions))
+  await expect(app.connect(server.url, { serve: { app: served, user: 'hub' }, timeout: 500 })).rejects.toMatchObject({ code: 'timeout' })
+  await eventually(() => server.app.counters().coap?.connections === 0, 'the session has ended')
+  accept('late')
+  await eventually(() => served.live === 0, 'the connection has ended')
+})
+
 describe.each(['coap+tcp', 'coaps'])('a client to a peer over %s', scheme => {
   const [hubOptions, deviceOptions] = SCHEMES[scheme]!
 

@@ -3,6 +3,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { App } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
+import { dtls } from '@iopa/dtls'
 import { expect, test } from 'vitest'
 import { RawPeer } from './raw-peer.ts'
 
@@ -20,6 +21,16 @@ test.each([true, false])('a request to a port where nothing listens fails at onc
   const client = await app.connect(`coap://127.0.0.1:${await freePort()}`)
   const began = performance.now()
   await expect(client.get('/')).rejects.toMatchObject({ status: 502, code: 'port-unreachable' })
+  expect(performance.now() - began).toBeLessThan(2000)
+  await app.close({ timeout: 0 })
+})
+
+test('a handshake with a port where nothing listens fails at once', async () => {
+  const app = new App({ logger: false }).use(coap({ dtls: dtls({ psk: { sensor: Buffer.alloc(16) } }) }))
+  const port = await freePort()
+  const began = performance.now()
+  const message = `Nothing listens at 127.0.0.1:${port}: the system says so.`
+  await expect(app.connect(`coaps://127.0.0.1:${port}`)).rejects.toMatchObject({ status: 502, code: 'port-unreachable', message })
   expect(performance.now() - began).toBeLessThan(2000)
   await app.close({ timeout: 0 })
 })

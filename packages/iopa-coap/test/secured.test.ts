@@ -2,7 +2,7 @@ import { App, type Client, type ConnectOptions, type MiddlewareFunction, reply }
 import { type CoapOptions, coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { maskedDatagrams, type VirtualClock, type VirtualNetwork, virtualClock, virtualNetwork } from '@iopa/testing'
-import { type DatagramChannel, IopaError, type SecuredPeer } from '@iopa/transport'
+import { type DatagramChannel, IopaError, type SecuredDatagrams, type SecuredPeer } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { decode, encode } from '../src/codec/datagram-codec.ts'
@@ -119,8 +119,11 @@ const device = async ({ clock, network }: Home, identity: keyof typeof KEYS, por
 
 const textOf = (message: ReceivedMessage | undefined): string => new TextDecoder().decode(message?.payload)
 
-const connect = async ({ clock, network }: Home, options: ConnectOptions = {}): Promise<{ app: App; client: Client }> => {
-  const dtls = maskedDatagrams({ psk: KEYS })
+const connect = async (
+  { clock, network }: Home,
+  options: ConnectOptions = {},
+  dtls: SecuredDatagrams = maskedDatagrams({ psk: KEYS })
+): Promise<{ app: App; client: Client }> => {
   const app = new App({ logger: false, clock }).use(coap({ dtls, clock, network: network.machine(DEVICE) }))
   const connecting = app.connect(`coaps://${SERVER}`, { clock, ...options })
   await clock.advance(200)
@@ -323,6 +326,23 @@ describe('a client over secured datagrams', () => {
     await own.clock.advance(100)
     await closing
     expect(own.app.counters().coap).toMatchObject({ connections: 0, observers: 0 })
+    await own.close()
+  })
+
+  test.each([60, 400])('sends and gets blocks that fit into datagrams of %i bytes', async maxPayload => {
+    const dtls = maskedDatagrams({ psk: KEYS, maxPayload })
+    const own = await home({ dtls })
+    const { app, client } = await connect(own, {}, dtls)
+    const ask = async <T>(asked: Promise<T>): Promise<T> => {
+      void asked.catch(() => undefined)
+      await own.clock.advance(10_000)
+      return asked
+    }
+    expect(await (await ask(client.get('/large'))).text()).toHaveLength(3000)
+    expect(await (await ask(client.put('/body', new Uint8Array(2000)))).text()).toBe('2000 bytes')
+    const closing = app.close({ timeout: 0 })
+    await own.clock.advance(100)
+    await closing
     await own.close()
   })
 

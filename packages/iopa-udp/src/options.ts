@@ -1,4 +1,4 @@
-import type { Clock, DatagramNetwork, Limits, SecuredDatagrams } from '@iopa/transport'
+import type { Clock, DatagramNetwork, Limits, OptionCheck, SecuredDatagrams } from '@iopa/transport'
 
 /** Options of `udp()`. */
 export interface UdpOptions {
@@ -18,11 +18,11 @@ export interface UdpOptions {
   readonly network?: DatagramNetwork
 }
 
-export const UDP_OPTIONS: Record<keyof UdpOptions, true> = {
+export const UDP_OPTIONS: Record<keyof UdpOptions, OptionCheck> = {
   host: true,
   port: true,
   framing: true,
-  dtls: true,
+  dtls: 'dtls',
   allowUnauthenticated: true,
   limits: true,
   clock: true,

@@ -1,5 +1,5 @@
 import { type Context, defineMiddleware, IopaError, type Next } from '@iopa/appbuilder'
-import { addressGroup, clockOf, type DefinedMiddleware, markFactory, protocolOf } from '@iopa/appbuilder/extension'
+import { addressGroup, clockOf, type DefinedMiddleware, markFactory, protocolOf, userKeyOf } from '@iopa/appbuilder/extension'
 import { Callers } from './callers.ts'
 import { Gcra } from './gcra.ts'
 import { networkOf } from './networks.ts'
@@ -56,9 +56,8 @@ class Limiter {
     let caller: string | undefined
     if (key !== undefined) caller = key(context)
     else {
-      const user = context['server.User']
-      caller = user?.realm === undefined ? user?.id : JSON.stringify([user.realm, user.id])
-      if (caller === undefined) {
+      caller = userKeyOf(context['server.User'])
+      if (caller === '') {
         callers = this.#addresses
         caller = this.#callerOf(context['server.RemoteAddress'])
       }

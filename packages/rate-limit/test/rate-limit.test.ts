@@ -192,6 +192,6 @@ test('asks the store with the quota, and a key that says whose it is', async () 
   expect([answer.status, answer.headers.get('retry-after')]).toEqual([429, '2'])
   expect(asked).toEqual([
     [5, 60_000, 'default', 'address:192.0.2.1', 1],
-    [5, 60_000, 'default', 'user:ann', 1]
+    [5, 60_000, 'default', 'user:"ann"', 1]
   ])
 })

@@ -76,8 +76,9 @@ export class Session implements SecuredPeer {
     return LARGEST_CONTENT
   }
 
-  clientCertificate(): unknown {
-    return this.#identity.certificate?.()
+  /** Undefined where it has proven none. */
+  get clientCertificate(): (() => unknown) | undefined {
+    return this.#identity.certificate
   }
 
   send(bytes: Uint8Array, to: 'proven' | 'latest' = 'proven'): void {

@@ -17,9 +17,9 @@ import { RENEGOTIATION_SCSV } from './server-handshake.ts'
 import { Transcript } from './transcript.ts'
 import { CLIENT_TRANSITIONS } from './transitions.ts'
 
-/** Milliseconds until a client gives up. */
-const CLIENT_HANDSHAKE_TIME = 30_000
-/** An alert in the clear may be forged: it ends the handshake only if that also makes no progress for so many retransmissions. */
+/** Milliseconds until a client gives up: less than clients wait for a connection unless told (30 s), so that they learn how far it has come. */
+const CLIENT_HANDSHAKE_TIME = 25_000
+/** An alert in the clear may be forged: it ends the handshake only if two retransmissions after it also make no progress, within 7 s. */
 const RETRANSMISSIONS_AFTER_ALERT = 2
 /** HelloVerifyRequests that a client follows: a second one comes where the server has changed its key in between. */
 const MOST_COOKIES = 3
@@ -55,6 +55,7 @@ export class ClientHandshake extends Handshake {
   #ticket: Uint8Array | undefined
   #signed: FlightPart[] = []
   #alert: { readonly alert: number; left: number } | undefined
+  #heard = false
 
   constructor(setting: ClientSetting) {
     super(CLIENT_TRANSITIONS, setting, new RecordLayer(0), ROOM, { own: 0, peer: 0 })
@@ -85,7 +86,7 @@ export class ClientHandshake extends Handshake {
 
   override expire(): void {
     const now = this.setting.now()
-    if (now >= this.#end) this.fail(new HandshakeFailure(ALERT.USER_CANCELED, 'The server has not answered in time.'), true)
+    if (now >= this.#end) this.fail(new HandshakeFailure(ALERT.USER_CANCELED, this.#heard ? UNFINISHED : UNHEARD), true)
     else if (this.#alert !== undefined && this.#alert.left-- === 0) this.fail(REFUSED_BY(this.#alert.alert), true)
     else if (now >= this.retransmission.due) this.retransmit()
   }
@@ -124,6 +125,7 @@ export class ClientHandshake extends Handshake {
   protected override handle(message: WholeMessage): void {
     // The server is there and goes on: the alert was forged.
     this.#alert = undefined
+    this.#heard = true
     const { type, sequence, body } = message
     if (type === MESSAGE.HELLO_VERIFY_REQUEST) {
       if (++this.#cookies > MOST_COOKIES) throw new HandshakeFailure(ALERT.UNEXPECTED_MESSAGE, 'The server asks for a cookie again and again.')
@@ -259,9 +261,14 @@ export class ClientHandshake extends Handshake {
   protected override unopened(): void {}
 
   protected override noteAlert(alert: number): void {
-    this.#alert ??= { alert, left: RETRANSMISSIONS_AFTER_ALERT }
+    if (this.#alert !== undefined) return
+    this.#alert = { alert, left: RETRANSMISSIONS_AFTER_ALERT }
+    // From the first interval again: after a long silence the next ones would take up to a minute.
+    this.retransmission.start(this.setting.now())
   }
 }
 
+const UNHEARD = 'Nothing has answered. Check host and port, and that DTLS is served there.'
+const UNFINISHED = 'The server has begun the handshake and did not finish it: check identity and key.'
 const REFUSED_BY = (alert: number): HandshakeFailure =>
   new HandshakeFailure(alert, `The server has refused the handshake (${alertName(alert)}): check identity, key, and what the server accepts.`)

@@ -283,7 +283,7 @@ export abstract class Handshake {
     if (!isSilent && failure.alert !== ALERT.CLOSE_NOTIFY)
       this.setting.events.send(this.records.sealer?.seal(CONTENT.ALERT, alert) ?? this.records.plain(CONTENT.ALERT, alert))
     this.records.wipe()
-    wipe(this.#peerKeys?.key)
+    wipe(this.#peerKeys?.secret)
     this.setting.events.failed(failure)
   }
 

@@ -30,10 +30,8 @@ export class RecordLayer {
 
   /** Overwrites all keys. */
   wipe(): void {
-    for (const end of [this.sealer, this.opener]) {
-      end?.keys.key.fill(0)
-      end?.keys.salt.fill(0)
-    }
+    this.sealer?.keys.secret.fill(0)
+    this.opener?.keys.secret.fill(0)
     this.sealer = undefined
     this.opener = undefined
   }

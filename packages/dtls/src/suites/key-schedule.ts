@@ -28,12 +28,16 @@ export const connectionKeys = (
   serverRandom: Uint8Array
 ): { readonly client: DirectionKeys; readonly server: DirectionKeys } => {
   const { keyLength, saltLength } = aead
-  const block = prf(master, 'key expansion', Buffer.concat([serverRandom, clientRandom]), 2 * (keyLength + saltLength))
-  const salts = block.subarray(2 * keyLength)
-  return {
-    client: { aead, key: block.subarray(0, keyLength), salt: salts.subarray(0, saltLength) },
-    server: { aead, key: block.subarray(keyLength, 2 * keyLength), salt: salts.subarray(saltLength) }
+  const length = keyLength + saltLength
+  const block = prf(master, 'key expansion', Buffer.concat([serverRandom, clientRandom]), 2 * length)
+  // Both keys come first in the block, then both salts; each direction gets its two together.
+  const secrets = Buffer.allocUnsafeSlow(2 * length)
+  for (const at of [0, 1]) {
+    block.copy(secrets, at * length, at * keyLength, (at + 1) * keyLength)
+    block.copy(secrets, at * length + keyLength, 2 * keyLength + at * saltLength, 2 * keyLength + (at + 1) * saltLength)
   }
+  wipe(block)
+  return { client: { aead, secret: secrets.subarray(0, length) }, server: { aead, secret: secrets.subarray(length) } }
 }
 
 /** What a Finished contains, for the messages before it. */

@@ -1,4 +1,5 @@
 import {
+  addressGroup,
   type Client,
   type Endpoint,
   type Host,
@@ -130,8 +131,9 @@ class Places<R extends Remote> {
   /** Takes a place; gives what leaves it. @throws IopaError 503 */
   enter(remote: R, { connections, connectionsPerAddress }: Limits): () => void {
     const { address } = remote
+    const group = addressGroup(address)
     const own = this.#remotes.get(remote) ?? 0
-    const near = this.#addresses.get(address) ?? 0
+    const near = this.#addresses.get(group) ?? 0
     if (own >= PER_PEER) throw tooMany(`${PER_PEER} clients of this peer`)
     const most = Math.max(1, Math.floor(connections / 2))
     if (this.#size >= most) throw tooMany(`${most} clients of peers of this listener`)
@@ -140,7 +142,7 @@ class Places<R extends Remote> {
     const count = (change: 1 | -1): void => {
       this.#size += change
       add(this.#remotes, remote, change)
-      add(this.#addresses, address, change)
+      add(this.#addresses, group, change)
     }
     count(1)
     let entered = true

@@ -101,7 +101,12 @@ export const openSecured = async (init: LinkInit, serve: ServeSession): Promise<
 const servedIn = async (wire: SecuredWire, { serve: serving, signal }: OpenOptions, serve: ServeSession): Promise<ServedSession | undefined> => {
   if (serving === undefined) return undefined
   const served = serve(serving, wire)
-  if (!(await abortable(signal, () => served.admit())))
-    throw new IopaError(403, 'server-refused', 'The app that should serve this server refuses it.')
-  return served
+  try {
+    if (!(await abortable(signal, () => served.admit())))
+      throw new IopaError(403, 'server-refused', 'The app that should serve this server refuses it.')
+    return served
+  } catch (error) {
+    served.close()
+    throw error
+  }
 }

@@ -40,7 +40,8 @@ export class DatagramRequester implements Requester, MessageHandlers {
   #closed: IopaError | undefined
 
   constructor(init: DatagramRequesterInit) {
-    const { peer, szx } = init
+    const { peer } = init
+    const szx = Math.min(init.szx, peer.maxSzx)
     this.#init = init
     this.#tokens = init.tokens ?? new Tokens()
     this.maxSzx = szx
@@ -134,6 +135,9 @@ interface OpenDatagramRequestInit {
   readonly unanswered: () => void
 }
 
+const NOTHING_LISTENS =
+  'Nothing listens at the port of the server: the system says so. Check host, port and scheme: coap: is served on 5683, coaps: on 5684, unless said otherwise.'
+
 class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   readonly #requester: DatagramRequesterInit
   readonly #init: OpenDatagramRequestInit
@@ -197,7 +201,10 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
     const { length } = this.#init.token
     // A server without long tokens takes the message for malformed (RFC 8974 section 2.2.2).
     if (length > USUAL_TOKEN) this.fail(tokenTooLong(length))
-    else this.fail(new IopaError(502, 'peer-reset', 'The peer has rejected the request: it speaks no CoAP here, or has lost its state.'))
+    else
+      this.fail(
+        new IopaError(502, 'peer-reset', 'The peer has rejected the request: it serves none (a client does with serve), or has lost its state.')
+      )
   }
 
   expired(): void {
@@ -207,7 +214,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   }
 
   unreachable(): void {
-    if (this.#unheard) this.fail(new IopaError(502, 'port-unreachable', 'Nothing listens at this port: the system says so for the peer.'))
+    if (this.#unheard) this.fail(new IopaError(502, 'port-unreachable', NOTHING_LISTENS))
   }
 
   fail(error: unknown): void {

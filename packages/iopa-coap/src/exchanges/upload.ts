@@ -17,7 +17,7 @@ export interface UploadLimits {
 
 /** What a block says beside its number and its bytes. */
 export interface BlockOrigin {
-  /** The address that it came from, where that is not verified. */
+  /** What the address is counted by that it came from, where that is not verified. */
   readonly unverified?: string | undefined
   /** Its Content-Format option; undefined where it leaves that out, as blocks after the first may. */
   readonly contentFormat?: number | undefined

@@ -74,7 +74,7 @@ export const transmission = (parameters: TransmissionParameters = {}): Transmiss
 export interface MessageLimits {
   /** Peers that are remembered; beyond it the one that was silent for longest is forgotten. */
   readonly peers: number
-  /** Peers of one address; loopback is not counted. Any number unless given. */
+  /** Peers of one address, in IPv6 of one network of 64 bits; loopback is not counted. Any number unless given. */
   readonly peersPerAddress?: number
   /** Requests without an answer, in all and for each peer; beyond it they are answered 5.03. */
   readonly inFlight: number

@@ -1,7 +1,8 @@
-import { isLoopback, type SecuredPeer } from '@iopa/transport'
+import { addressGroup, isLoopback, type SecuredPeer } from '@iopa/transport'
 import type { AnswerRingBudget } from './answer-ring.ts'
 import type { MessageLimits } from './parameters.ts'
-import { Peer, type PeerAddress, type PeerKeeper } from './peer.ts'
+import { Peer, type PeerHome, type PeerKeeper } from './peer.ts'
+import { PeerList } from './peer-list.ts'
 
 /** How often peers are looked through, in seconds. */
 const EXPIRE_EVERY = 8
@@ -14,13 +15,22 @@ const TRUST = 16
 const HANDLED_BYTES = 2 * 1024 * 1024
 const HANDLED_SHARE = 32 * 1024
 
-/** An association shares nothing with others of its address. */
-const NO_PEERS: Map<number, Peer> = new Map()
+/** The peers of one address, by port. */
+interface PeerAddress {
+  readonly peers: Map<number, Peer>
+  readonly home: PeerHome
+}
+
+/** A network of IPv6, and those of its addresses that have peers. */
+interface PeerNetwork {
+  readonly home: PeerHome
+  readonly addresses: Map<string, PeerAddress>
+}
 
 /** Bounds of a peer table. */
 export interface PeerTableInit {
   readonly limit: number
-  /** Peers of one address; loopback is not counted. */
+  /** Peers of one address, in IPv6 of one network of 64 bits; loopback is not counted. */
   readonly perAddress: number | undefined
   readonly budget: AnswerRingBudget
   readonly handledBudget: AnswerRingBudget
@@ -37,6 +47,8 @@ export interface PeerTableInit {
 export class PeerTable implements PeerKeeper {
   readonly #init: PeerTableInit
   readonly #addresses = new Map<string, PeerAddress>()
+  /** Those of IPv6. */
+  readonly #networks = new Map<string, PeerNetwork>()
   /** In the order in which room is made. One that has become busy moves to the others when its turn comes. */
   readonly #idle = new PeerList('idle')
   readonly #busy = new PeerList('busy')
@@ -78,15 +90,14 @@ export class PeerTable implements PeerKeeper {
   /** Remembers a peer from now on, in seconds; undefined when there is no room for it. */
   add(address: string, port: number, now: number): Peer | undefined {
     const { limit, perAddress = limit, budget, handledBudget, credit } = this.#init
-    let home = this.#addresses.get(address)
-    if (home !== undefined && home.peers.size >= perAddress && !isLoopback(address) && !this.#makeRoomAt(home)) return undefined
+    if (this.#sizeAt(address) >= perAddress && !isLoopback(address) && !this.#makeRoomAt(address)) return undefined
     if (this.#size >= limit && !this.#makeRoom()) return undefined
-    home = this.#addresses.get(address)
-    if (home === undefined) this.#addresses.set(address, (home = { peers: new Map(), load: 0, trust: TRUST }))
+    const { home, peers } = this.#addresses.get(address) ?? this.#settle(address)
     const peer = new Peer({ address, port, now, keeper: this, home, budget, handledBudget, credit })
     this.#idle.append(peer)
     this.#size++
-    home.peers.set(port, peer)
+    home.size++
+    peers.set(port, peer)
     return peer
   }
 
@@ -94,7 +105,8 @@ export class PeerTable implements PeerKeeper {
   associate(association: SecuredPeer, now: number): Peer {
     const { budget, handledBudget } = this.#init
     const { address, port } = association.proven
-    const home: PeerAddress = { peers: NO_PEERS, load: 0, trust: 0 }
+    // It shares nothing with others of its address.
+    const home: PeerHome = { size: 1, load: 0, trust: 0 }
     const peer = new Peer({ address, port, now, keeper: this, home, budget, handledBudget, credit: 0, association })
     peer.verified = true
     peer.pin()
@@ -152,6 +164,39 @@ export class PeerTable implements PeerKeeper {
     }
     this.#size = 0
     this.#addresses.clear()
+    this.#networks.clear()
+  }
+
+  /** A new address. */
+  #settle(address: string): PeerAddress {
+    const network = address.includes(':') ? this.#networkOf(address) : undefined
+    const settled: PeerAddress = { peers: new Map(), home: network?.home ?? newHome() }
+    this.#addresses.set(address, settled)
+    network?.addresses.set(address, settled)
+    return settled
+  }
+
+  #networkOf(address: string): PeerNetwork {
+    const group = addressGroup(address)
+    let network = this.#networks.get(group)
+    if (network === undefined) this.#networks.set(group, (network = { home: newHome(), addresses: new Map() }))
+    return network
+  }
+
+  /** An address has no peers any more. */
+  #leave(address: string): void {
+    this.#addresses.delete(address)
+    if (!address.includes(':')) return
+    const group = addressGroup(address)
+    const network = this.#networks.get(group)
+    network?.addresses.delete(address)
+    if (network?.addresses.size === 0) this.#networks.delete(group)
+  }
+
+  /** Peers of an address, or of its network. */
+  #sizeAt(address: string): number {
+    const known = this.#addresses.get(address)?.home ?? (address.includes(':') ? this.#networks.get(addressGroup(address))?.home : undefined)
+    return known?.size ?? 0
   }
 
   #makeRoom(): boolean {
@@ -183,13 +228,15 @@ export class PeerTable implements PeerKeeper {
     return oldest !== undefined
   }
 
-  /** Makes room among the peers of one address: the first that has not to stay goes. */
-  #makeRoomAt(home: PeerAddress): boolean {
-    for (const peer of home.peers.values()) {
-      if (peer.busy && !(peer.silent && peer.inFlight === 0)) continue
-      this.#forget(peer)
-      return true
-    }
+  /** Makes room among the peers of one address, or of its network: the first that has not to stay goes. */
+  #makeRoomAt(address: string): boolean {
+    const near = address.includes(':') ? this.#networkOf(address).addresses.values() : [this.#addresses.get(address)!]
+    for (const { peers } of near)
+      for (const peer of peers.values()) {
+        if (peer.busy && !(peer.silent && peer.inFlight === 0)) continue
+        this.#forget(peer)
+        return true
+      }
     return false
   }
 
@@ -207,10 +254,11 @@ export class PeerTable implements PeerKeeper {
   #forget(peer: Peer): void {
     this.#takeOut(peer)
     this.#size--
-    const { home } = peer
     if (peer.association === undefined) {
-      home.peers.delete(peer.port)
-      if (home.peers.size === 0) this.#addresses.delete(peer.address)
+      const { peers, home } = this.#addresses.get(peer.address)!
+      home.size--
+      peers.delete(peer.port)
+      if (peers.size === 0) this.#leave(peer.address)
     }
     peer.requests?.ended()
     this.#init.abandon(peer)
@@ -218,41 +266,4 @@ export class PeerTable implements PeerKeeper {
   }
 }
 
-/** A list through peers, each of which is in one list at most; a Set would be slow at its start, where it has had deletions. */
-class PeerList {
-  readonly #name: 'idle' | 'busy' | 'silent'
-  first: Peer | undefined = undefined
-  #last: Peer | undefined = undefined
-
-  constructor(name: 'idle' | 'busy' | 'silent') {
-    this.#name = name
-  }
-
-  append(peer: Peer): void {
-    const last = this.#last
-    peer.list = this.#name
-    peer.previous = last
-    if (last === undefined) this.first = peer
-    else last.next = peer
-    this.#last = peer
-  }
-
-  remove(peer: Peer): void {
-    const { previous, next } = peer
-    if (previous === undefined) this.first = next
-    else previous.next = next
-    if (next === undefined) this.#last = previous
-    else next.previous = previous
-    peer.previous = peer.next = undefined
-    peer.list = 'none'
-  }
-
-  *[Symbol.iterator](): Generator<Peer> {
-    for (let peer = this.first; peer !== undefined; ) {
-      // The current one may be forgotten meanwhile.
-      const next: Peer | undefined = peer.next
-      yield peer
-      peer = next
-    }
-  }
-}
+const newHome = (): PeerHome => ({ size: 0, load: 0, trust: TRUST })

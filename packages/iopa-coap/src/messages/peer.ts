@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { Context, Endpoint, SecuredPeer } from '@iopa/transport'
-import { MAX_SZX } from '../codec/block.ts'
+import { blockSize, MAX_SZX, szxFor } from '../codec/block.ts'
 import type { ReceivedMessage } from '../codec/message.ts'
 import type { AddressProbe } from './address-probe.ts'
 import { AnswerRing, type AnswerRingBudget } from './answer-ring.ts'
@@ -15,6 +15,9 @@ const NO_LISTENERS: Map<number, ResetListener> = new Map()
 const TRUST = 2
 /** Replies that match nothing after which a matching one may be a guess: it proves no address any more. */
 const MOST_STRAY = 8
+
+/** Bytes of a message beside its payload: header, token and options. */
+const BESIDE_PAYLOAD = 128
 
 /** A request counts as at least so many bytes, so that the smallest block and a challenge fit in any case. */
 const LEAST_REQUEST = 11
@@ -49,9 +52,10 @@ export interface PeerRequests {
   ended(): void
 }
 
-/** What the peers of one address share. */
-export interface PeerAddress {
-  readonly peers: Map<number, Peer>
+/** What the peers of one address share; in IPv6 those of a network of 64 bits, within which a host chooses its address. */
+export interface PeerHome {
+  /** How many peers they are. */
+  size: number
   /** Their requests without a response, and confirmable messages for them that are queued, without requests of ours. */
   load: number
   /** Confirmable messages that they may still be sent on trust. */
@@ -79,7 +83,7 @@ export interface PeerInit {
   /** When it was heard, in seconds of the message layer. */
   readonly now: number
   readonly keeper: PeerKeeper
-  readonly home: PeerAddress
+  readonly home: PeerHome
   readonly budget: AnswerRingBudget
   readonly handledBudget: AnswerRingBudget
   readonly credit: number
@@ -101,14 +105,14 @@ export class Peer {
   endpoint: Endpoint | undefined = undefined
   /** What a datagram can carry. */
   readonly reliable: boolean = false
-  readonly maxSzx: number = MAX_SZX
-  readonly maxPayload: number = 1024
+  readonly maxSzx: number
+  readonly maxPayload: number
   readonly duplicates: AnswerRing
   /** Ids of requests that may change something, with the codes of their responses: kept longer than the responses, so that no such request is handled twice. */
   readonly handled: AnswerRing
   /** When it was last heard, in seconds of the message layer. */
   heard: number
-  readonly home: PeerAddress
+  readonly home: PeerHome
   /** Which list of the table it is in, and where there; 'none' when it has been forgotten. */
   list: 'idle' | 'busy' | 'silent' | 'none' = 'none'
   previous: Peer | undefined = undefined
@@ -145,6 +149,8 @@ export class Peer {
 
   constructor({ address, port, now, keeper, home, budget, handledBudget, credit, association }: PeerInit) {
     this.association = association
+    this.maxSzx = association === undefined ? MAX_SZX : szxFor(association.maxPayload - BESIDE_PAYLOAD)
+    this.maxPayload = blockSize(this.maxSzx)
     this.#keeper = keeper
     this.home = home
     this.credit = credit

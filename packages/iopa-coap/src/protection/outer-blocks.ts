@@ -1,4 +1,4 @@
-import type { Clock, HeldBytes, PlainMessage } from '@iopa/transport'
+import { addressGroup, type Clock, type HeldBytes, type PlainMessage } from '@iopa/transport'
 import { BERT, blockSize, blockValue, MAX_SZX, readBlock } from '../codec/block.ts'
 import { CODE } from '../codec/codes.ts'
 import { OPTION } from '../codec/option-registry.ts'
@@ -10,7 +10,7 @@ import { Uploads } from '../exchanges/uploads.ts'
 import type { ErrorResponses } from '../resources/error-responses.ts'
 import { CoapRequest } from '../resources/request.ts'
 import { Refusal } from '../resources/request-reader.ts'
-import type { Responses } from '../resources/responses.ts'
+import { largestSzx, type Responses } from '../resources/responses.ts'
 import { PROTECTION_OVERHEAD } from './associations.ts'
 import { optionsOf, plainOf } from './plain-messages.ts'
 
@@ -89,9 +89,10 @@ export class OuterBlocks {
   respond(exchange: Exchange, response: PlainMessage): void {
     const asked = exchange.message.options.uint(OPTION.BLOCK2)
     const { payload } = response
-    const szx = asked === undefined ? MAX_SZX : this.#szxOf(exchange, asked)
+    const { reliable, maxSzx } = exchange.remote
+    const szx = asked === undefined ? Math.min(MAX_SZX, maxSzx) : this.#szxOf(exchange, asked)
     // An inner block of the largest size is sent as it is, unless a proxy has asked for less.
-    const most = asked !== undefined ? blockSize(szx) : exchange.remote.reliable ? Number.POSITIVE_INFINITY : blockSize(MAX_SZX) + PROTECTION_OVERHEAD
+    const most = asked !== undefined ? blockSize(szx) : reliable ? Number.POSITIVE_INFINITY : blockSize(szx) + PROTECTION_OVERHEAD
     if (payload.length <= most) exchange.respond(response.code, outerOptions(exchange, response), payload)
     else {
       const kept: KeptResponse = { message: response, held: payload.length }
@@ -123,7 +124,7 @@ export class OuterBlocks {
     const block = readBlock(value)
     const announced = message.options.uint(OPTION.SIZE1)
     const result = this.#requests.accept(remote, keyOf(exchange), block, message.payload, announced, clock.elapsed(), {
-      unverified: remote.address,
+      unverified: addressGroup(remote.address),
       sender: { 'server.User': undefined, 'server.RemoteAddress': remote.address }
     })
     switch (result.outcome) {
@@ -171,7 +172,7 @@ export class OuterBlocks {
   }
 
   #szxOf({ remote }: Exchange, asked: number): number {
-    return Math.min(asked & 7, remote.reliable ? MAX_SZX : this.#init.szx)
+    return Math.min(asked & 7, remote.reliable ? MAX_SZX : largestSzx(remote, this.#init.szx))
   }
 }
 

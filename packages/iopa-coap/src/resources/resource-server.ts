@@ -1,4 +1,4 @@
-import { type Clock, type Context, type Endpoint, type Host, holdBytes, isUnrouted, type TimerHandle, usersOf } from '@iopa/transport'
+import { addressGroup, type Clock, type Context, type Endpoint, type Host, holdBytes, isUnrouted, type TimerHandle, usersOf } from '@iopa/transport'
 import { type Block, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import type { Extensions } from '../codec/extensions.ts'
@@ -141,7 +141,7 @@ export class ResourceServer<R extends Remote> {
     const { remote, message } = exchange
     const announced = request.size1 === NONE ? undefined : request.size1
     const origin = {
-      unverified: remote.verified ? undefined : remote.address,
+      unverified: remote.verified ? undefined : addressGroup(remote.address),
       contentFormat: request.contentFormat === NONE ? undefined : request.contentFormat,
       mayStream: !isSafe(message.code),
       sender: { 'server.User': remote.connection?.['server.User'], 'server.RemoteAddress': remote.address }

@@ -114,7 +114,7 @@ export class Responses {
   /** Asks for the next block of a request (RFC 7959 section 2.3). */
   proceed(exchange: Exchange, num: number, szx: number): void {
     const { remote } = exchange
-    const largest = remote.reliable ? remote.maxSzx : this.#settings.szx
+    const largest = largestSzx(remote, this.#settings.szx)
     const options = this.#writer.reset().add(OPTION.BLOCK1, blockValue(num, true, Math.min(szx, largest)))
     if (!remote.verified) this.#offerEcho(exchange, options, 0)
     exchange.respond(CODE.CONTINUE, options, NOTHING)
@@ -231,9 +231,12 @@ export class Responses {
 /** True for what is cut into blocks, and not an error or a mere code. */
 const isBody = ({ code }: Representation): boolean => code >> 5 === 2 && code !== CODE.VALID
 
+/** The size exponent of the largest block of a remote, where `szx` is that on datagrams. */
+export const largestSzx = ({ reliable, maxSzx }: Remote, szx: number): number => (reliable ? maxSzx : Math.min(szx, maxSzx))
+
 /** The size exponent that a request gets its blocks in: what it asks for, at most the largest. `szx` is the largest on datagrams. */
 export const szxOf = (request: CoapRequest, remote: Remote, szx: number): number => {
-  const largest = remote.reliable ? remote.maxSzx : szx
+  const largest = largestSzx(remote, szx)
   return request.block2 === NONE ? largest : Math.min(request.block2 & 7, largest)
 }
 

@@ -10,6 +10,7 @@ export class ServedBySession extends ServedByDatagrams implements ServedSession 
   readonly #wire: SecuredWire
   readonly #connection: ReturnType<ServerInit['host']['create']>
   #user: ConnectionUser | undefined
+  #closed = false
 
   constructor(init: ServerInit, wire: SecuredWire, user: User | undefined) {
     const { host } = init
@@ -35,16 +36,16 @@ export class ServedBySession extends ServedByDatagrams implements ServedSession 
     const connection = this.#connection
     const { host } = this.#init
     await host.invoke(connection)
-    if (!isUnrouted(connection) && !connection.response.ok) {
-      void connection.end('finish')
-      return false
-    }
+    if (!isUnrouted(connection) && !connection.response.ok) return false
+    // The client has not waited for the answer.
+    if (this.#closed) return false
     this.#user = new ConnectionUser(host, connection, () => this.#wire.association.close())
     this.#user.look(connection)
     return true
   }
 
   override close(): void {
+    this.#closed = true
     this.#user?.close()
     super.close()
     void this.#connection.end('finish')

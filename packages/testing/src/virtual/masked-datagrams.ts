@@ -22,6 +22,8 @@ export interface MaskedOptions {
   readonly realm?: string
   /** Milliseconds until the first message of a client is sent again. 1,000 unless given. */
   readonly repeatAfter?: number
+  /** Bytes of the longest datagram that either side sends; 1,200 unless given. What is longer is lost. */
+  readonly maxPayload?: number
 }
 
 const HELLO = 1
@@ -49,7 +51,7 @@ class MaskedPeer implements SecuredPeer {
   readonly id: string
   readonly user: User | undefined
   readonly proof = 'psk'
-  readonly maxPayload: number = 1200
+  readonly maxPayload: number
   proven: DatagramEndpoint
   latest: DatagramEndpoint | undefined = undefined
   /** Bytes that the latest address may still be sent. */
@@ -60,15 +62,16 @@ class MaskedPeer implements SecuredPeer {
   readonly #channel: MaskedChannel
   #sequence = 0
 
-  constructor(channel: MaskedChannel, id: string, user: User | undefined, proven: DatagramEndpoint) {
+  constructor(channel: MaskedChannel, id: string, user: User | undefined, proven: DatagramEndpoint, maxPayload = 1200) {
     this.#channel = channel
     this.id = id
     this.user = user
     this.proven = proven
+    this.maxPayload = maxPayload
   }
 
   send(bytes: Uint8Array, to: 'proven' | 'latest' = 'proven'): void {
-    if (!this.open) return
+    if (!this.open || bytes.length > this.maxPayload) return
     const record = new Uint8Array(HEADER + bytes.length)
     record[0] = DATA
     record.set(Buffer.from(this.id, 'hex'), 1)
@@ -216,7 +219,7 @@ class MaskedChannel implements SecuredChannel {
       }
       // The peer at this address has started again.
       for (const other of [...this.#peers.values()]) if (same(other.proven, from)) this.end(other, 'lost', false)
-      const peer = new MaskedPeer(this, id, user, from)
+      const peer = new MaskedPeer(this, id, user, from, this.#options.maxPayload)
       this.#peers.set(id, peer)
       this.send(welcome, from)
       this.#receiver?.opened(peer)
@@ -227,7 +230,7 @@ class MaskedChannel implements SecuredChannel {
     const opening = this.#openings.get(id)
     if (opening === undefined || this.#peers.has(id)) return
     const { address, port } = opening.target
-    const peer = new MaskedPeer(this, id, undefined, { address, port })
+    const peer = new MaskedPeer(this, id, undefined, { address, port }, this.#options.maxPayload)
     this.#peers.set(id, peer)
     opening.resolve(peer)
   }

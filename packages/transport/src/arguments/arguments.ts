@@ -20,15 +20,19 @@ export const kindOf = (value: unknown): string => {
 }
 
 /** What an option must be, for `checkOptions`; true where the package checks it itself. */
-export type OptionCheck = true | 'flag' | 'function' | 'text' | 'texts'
+export type OptionCheck = true | 'flag' | 'function' | 'text' | 'texts' | 'dtls' | 'protection'
 
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(text => typeof text === 'string')
+
+const has = (value: unknown, method: string): boolean => typeof (value as Readonly<Record<string, unknown>> | null)?.[method] === 'function'
 
 const CHECKS: Readonly<Record<Exclude<OptionCheck, true>, readonly [passes: (value: unknown) => boolean, words: string]>> = {
   flag: [value => typeof value === 'boolean', 'true or false'],
   function: [value => typeof value === 'function', 'a function'],
   text: [value => typeof value === 'string' && value !== '', 'a text'],
-  texts: [isTexts, 'a list of texts']
+  texts: [isTexts, 'a list of texts'],
+  dtls: [value => has(value, 'over'), 'what dtls() of @iopa/dtls gives, dtls({ psk: { identity: key } })'],
+  protection: [value => has(value, 'start'), 'what oscore() of @iopa/oscore gives, oscore({ contexts })']
 }
 
 /**

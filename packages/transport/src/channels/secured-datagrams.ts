@@ -27,7 +27,7 @@ export interface SecuredPeer {
   /** How it has proven who it is; undefined where it has not, as a server whose client verifies nothing. A client knows its server by its name: `user` may be undefined. */
   readonly proof: User['by'] | undefined
   /** The certificate that it has proven, as Node shows certificates; undefined where it has none. */
-  clientCertificate?(): unknown
+  readonly clientCertificate?: (() => unknown) | undefined
   /** Sends a datagram to the address that is proven, or to the latest one. Never throws; what cannot be sent is lost. */
   send(bytes: Uint8Array, to?: 'proven' | 'latest'): void
   /** It has answered what was sent to its latest address alone: from now on that one is proven. Nothing happens where there is none. */

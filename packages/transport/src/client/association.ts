@@ -1,4 +1,4 @@
-import type { Logger } from '@iopa/constants'
+import { IopaError, type Logger } from '@iopa/constants'
 import type { DatagramNetwork } from '../channels/datagram-channel.ts'
 import type { SecuredChannel, SecuredDatagrams, SecuredPeer, SecuredReceiver } from '../channels/secured-datagrams.ts'
 import type { OpenOptions } from '../contract/link.ts'
@@ -24,9 +24,12 @@ export class Association implements SecuredReceiver {
   #message: (bytes: Uint8Array, unproven: boolean) => void = () => undefined
   #ended: () => void = () => undefined
   #closed = false
+  readonly #place: string
+  readonly #refused = new AbortController()
 
-  constructor(channel: SecuredChannel) {
+  constructor(channel: SecuredChannel, place: string) {
     this.channel = channel
+    this.#place = place
     channel.open(this)
   }
 
@@ -35,6 +38,11 @@ export class Association implements SecuredReceiver {
     this.#message = message
     this.#ended = ended
     if (this.#closed) ended()
+  }
+
+  /** Aborted where the system says that nothing listens there; of interest until the handshake is complete, since what says so is not authentic. */
+  get refused(): AbortSignal {
+    return this.#refused.signal
   }
 
   opened(): void {}
@@ -49,8 +57,11 @@ export class Association implements SecuredReceiver {
     this.#ended()
   }
 
-  /** What cannot be sent is lost, and then sent again. */
-  error(): void {}
+  /** What cannot be sent is lost, and then sent again; a port where nothing listens ends the handshake. */
+  error(error: Error): void {
+    if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED')
+      this.#refused.abort(new IopaError(502, 'port-unreachable', `Nothing listens at ${this.#place}: the system says so.`))
+  }
 }
 
 /** The association with the first address of a host that completes the handshake. Rejects when none does, and with the reason of the signal. */
@@ -81,11 +92,12 @@ export const openAssociation = async (handshake: Handshake): Promise<Association
 const shake = async (address: string, { host, port, network, dtls, options }: Handshake, signal: AbortSignal): Promise<Association> => {
   const { clock, limits } = options
   signal.throwIfAborted()
-  const bound = await network.bind({ host: address.includes(':') ? '::' : '0.0.0.0', port: 0 })
+  const isIpv6 = address.includes(':')
+  const bound = await network.bind({ host: isIpv6 ? '::' : '0.0.0.0', port: 0, peer: { address, port } })
   let association: Association | undefined
   try {
-    association = new Association(dtls.over(bound, { clock, limits, logger: SILENT, accept: false }))
-    association.peer = await association.channel.connect({ host, address, port }, signal)
+    association = new Association(dtls.over(bound, { clock, limits, logger: SILENT, accept: false }), `${isIpv6 ? `[${address}]` : address}:${port}`)
+    association.peer = await association.channel.connect({ host, address, port }, AbortSignal.any([signal, association.refused]))
     signal.throwIfAborted()
     return association
   } catch (error) {

@@ -140,7 +140,7 @@ export class SecuredSessions<State> implements SecuredReceiver {
 
   /** The two ends of an association. */
   endpointOf(peer: SecuredPeer): Endpoint {
-    const { id, proven } = peer
+    const { id, proven, clientCertificate } = peer
     const { channel, scheme, protocol, host } = this.#init
     return {
       scheme,
@@ -153,7 +153,7 @@ export class SecuredSessions<State> implements SecuredReceiver {
       sessionId: id,
       rawTransport: channel.raw,
       bodyLimit: host.limits.body,
-      ...(peer.clientCertificate === undefined ? undefined : { clientCertificate: () => peer.clientCertificate!() })
+      ...(clientCertificate === undefined ? undefined : { clientCertificate })
     }
   }
 
