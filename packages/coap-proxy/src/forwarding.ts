@@ -2,7 +2,7 @@ import { type Bag, type Context, IopaError, type ReceivedAnswer, type Reply, rep
 import type { Target } from './targets.ts'
 
 /** An option of a CoAP message. */
-export type ForwardedOption = readonly [number: number, value: Uint8Array]
+type ForwardedOption = readonly [number: number, value: Uint8Array]
 
 /** What of a CoAP message a proxy reads (`coap.Message` of @iopa/coap). */
 interface CoapMessage {

@@ -5,11 +5,11 @@ import { router } from '@iopa/router'
 import { type VirtualClock, virtualClock, virtualNetwork } from '@iopa/testing'
 
 export const PROXY = '10.0.0.1'
-export const CLIENT = '10.0.0.2'
+const CLIENT = '10.0.0.2'
 export const SERVER = '10.0.0.9'
 
 /** A request as the server has handled it. */
-export interface Handled {
+interface Handled {
   readonly path: string
   readonly options: readonly (readonly [number, Uint8Array])[]
   readonly body: string

@@ -1,10 +1,9 @@
 import type { CodecTable, RandomAccessBody, SealedAnswer } from '@iopa/transport'
-import type { RawOption } from '../client/raw-options.ts'
 import { CODE, codeOfStatus } from '../codec/codes.ts'
 import { nearestFormatOf } from '../codec/content-formats.ts'
 import { contentOption, etagOption, sameEtag } from '../codec/etag.ts'
 import { DEFAULT_MAX_AGE, OPTION } from '../codec/option-registry.ts'
-import type { Options } from '../codec/options.ts'
+import type { Options, OptionValue } from '../codec/options.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
 import type { CoapRequest } from './request.ts'
 
@@ -26,7 +25,7 @@ export interface Representation {
   /** Bytes of the whole body. */
   size: number
   /** Options that a proxy hands on as they came; absent where there are none. */
-  forwarded?: readonly RawOption[] | undefined
+  forwarded?: readonly (readonly [number: number, value?: OptionValue])[] | undefined
 }
 
 interface Location {

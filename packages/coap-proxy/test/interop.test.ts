@@ -1,0 +1,69 @@
+// Programs of others, through the proxy: coap-client with -P, coap-server, curl.
+import { execFile } from 'node:child_process'
+import { createSocket } from 'node:dgram'
+import { promisify } from 'node:util'
+import { App } from '@iopa/appbuilder'
+import { coap } from '@iopa/coap'
+import { coapProxy } from '@iopa/coap-proxy'
+import { http } from '@iopa/http'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { describeWith, type RunningClient, runClient, startClient } from '../../iopa-coap/test/peer-programs.ts'
+
+const CLIENT = 'coap-client-notls'
+const freePort = (): Promise<number> =>
+  new Promise(resolve => {
+    const socket = createSocket('udp4').bind(0, '127.0.0.1', () => {
+      const { port } = socket.address()
+      socket.close(() => resolve(port))
+    })
+  })
+
+describeWith('coap-server-notls', 'the proxy between programs of others', () => {
+  let foreign: RunningClient
+  let theirs = ''
+  let ours = ''
+  let proxy = ''
+  let web = ''
+  const server = new App({ logger: false }).use(coap({ port: 0 })).use(() => 'from our server')
+  const app = new App({ logger: false })
+
+  beforeAll(async () => {
+    const port = await freePort()
+    theirs = `coap://127.0.0.1:${port}`
+    foreign = startClient('coap-server-notls', ['-A', '127.0.0.1', '-p', String(port)])
+    ours = (await server.listen())[0]!.url.href
+    app
+      .use(coapProxy({ client: app, targets: [theirs, ours] }))
+      .use(coap({ port: 0 }))
+      .use(http({ port: 0 }))
+    const urls = (await app.listen()).map(({ url }) => url.href)
+    proxy = urls.find(url => url.startsWith('coap:'))!
+    web = urls.find(url => url.startsWith('http:'))!
+  })
+  afterAll(async () => {
+    foreign.process.kill()
+    await foreign.done
+    await app.close()
+    await server.close()
+  })
+
+  test('coap-client -P reaches our server, and coap-server', async () => {
+    const one = await runClient(CLIENT, '-m', 'get', '-P', proxy, `${ours}/state`)
+    expect(one.received.at(-1)).toMatchObject({ code: '2.05', payload: 'from our server' })
+    const two = await runClient(CLIENT, '-m', 'get', '-P', proxy, `${theirs}/`)
+    expect(two.received.at(-1)).toMatchObject({ code: '2.05' })
+    expect(two.text).toContain('libcoap')
+  })
+
+  test('coap-client -P is refused with 5.05 for another server', async () => {
+    const refused = await runClient(CLIENT, '-m', 'get', '-P', proxy, 'coap://192.0.2.1/state')
+    expect(refused.received.at(-1)).toMatchObject({ code: '5.05' })
+  })
+
+  test('curl reaches coap-server', async () => {
+    const path = `${web}hc/coap/${new URL(theirs).host}`
+    const { stdout } = await promisify(execFile)('curl', ['-s', '-m', '5', '-i', `${path}/`])
+    expect(stdout).toMatch(/^HTTP\/1\.1 200 /)
+    expect(stdout).toContain('libcoap')
+  })
+})
