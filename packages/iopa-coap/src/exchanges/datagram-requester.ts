@@ -200,7 +200,10 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
     const { length } = this.#init.token
     // A server without long tokens takes the message for malformed (RFC 8974 section 2.2.2).
     if (length > USUAL_TOKEN) this.fail(tokenTooLong(length))
-    else this.fail(new IopaError(502, 'peer-reset', 'The peer has rejected the request: it serves none (a client does with serve), or has lost its state.'))
+    else
+      this.fail(
+        new IopaError(502, 'peer-reset', 'The peer has rejected the request: it serves none (a client does with serve), or has lost its state.')
+      )
   }
 
   expired(): void {
