@@ -41,7 +41,11 @@ const certificateProof = (chain: readonly X509Certificate[], policy: Certificate
   const [own] = chain
   if (own === undefined) return undefined
   const refusal = policy && refusedChain(chain, { ...policy, now })
-  if (refusal !== undefined) throw new HandshakeFailure(ALERT[refusal], `The certificate of the peer is refused: ${refusal.toLowerCase()}.`)
+  if (refusal !== undefined)
+    throw new HandshakeFailure(
+      ALERT[refusal],
+      `The certificate of the peer is refused (${refusal.toLowerCase()}): check it against ca, date and name.`
+    )
   const key = signingKeyOf(own)
   if (key === undefined) throw new HandshakeFailure(ALERT.UNSUPPORTED_CERTIFICATE, 'The certificate of the peer has no ECDSA key on P-256.')
   return { key, identity: policy === undefined ? certificateIdentity(own) : { ...certificateIdentity(own), proof: 'certificate' } }

@@ -88,7 +88,8 @@ const isResponse = ({ code, options }: PlainMessage): boolean => {
   return (kind === 2 || kind === 4 || kind === 5) && !options.some(([number]) => number === OPTION.OSCORE)
 }
 
-const changed = (): IopaError => badAnswer('The response cannot be verified: it was changed on its way, or the server has other keys.')
+const changed = (): IopaError =>
+  badAnswer('The response cannot be verified: it was changed on its way, or the server has other keys, or another derive.')
 
 /** Diagnostics of RFC 8613 that a server may send without protection. */
 const KNOWN = ['Security context not found', 'Replay detected', 'Decryption failed', 'Failed to decode COSE']
