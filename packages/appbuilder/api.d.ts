@@ -95,6 +95,7 @@ interface AppHandle {
 interface Extension<Methods extends object> {
     readonly name: string;
     extend(app: AppHandle): Methods;
+    readonly needsApp?: boolean;
     invoke?(context: Context, next: Next): unknown;
     dispatch?(context: Context, next: Next): unknown;
     routes?(): Iterable<RouteInfo>;
@@ -135,7 +136,7 @@ export type { AppHandle as A, Check as C, Declarations as D, Extension as E, Mid
 import { EarlierState, RunContext } from "@iopa/context/host";
 export { EarlierState, valueType } from "@iopa/context/host";
 import { Clock, MethodTypes, ResourceTypes, ResourceContract } from "@iopa/transport";
-export { Activity, Change, Clock, CollectionContract, CollectionItem, CollectionPage, CollectionQuery, CollectionQueryInput, CollectionTypes, Counts, ErrorContract, HistoryItem, HistoryPage, HistoryQuery, HistoryTypes, InputFault, InputOf, JsonSchemaOptions, MethodContract, MethodTypes, OptionCheck, OutputOf, ParamsOf, PathParams, Pattern, PatternParams, PatternSegment, PatternValues, PresenceState, RepresentationOf, ResourceContract, ResourceTypes, RouteAttributes, RouteInfo, Schema, SchemaIssue, SchemaResult, SecurityScheme, StateOf, Subscription, TwinContract, TwinState, TwinTypes, TypesOf, checkOptions, expandPattern, faultsOf, historyContract, invalidInput, isUnrouted, markFactory, matchPattern, optionError, paramNames, parsePattern, pathsOfRoute, validate } from "@iopa/transport";
+export { Activity, Change, Clock, CollectionContract, CollectionItem, CollectionPage, CollectionQuery, CollectionQueryInput, CollectionTypes, Counts, ErrorContract, HistoryItem, HistoryPage, HistoryQuery, HistoryTypes, InputFault, InputOf, JsonSchemaOptions, MethodContract, MethodTypes, OptionCheck, OutputOf, ParamsOf, PathParams, Pattern, PatternParams, PatternSegment, PatternValues, PresenceState, RepresentationOf, ResourceContract, ResourceTypes, RouteAttributes, RouteInfo, RoutePermits, Schema, SchemaIssue, SchemaResult, SecurityScheme, StateOf, Subscription, TwinContract, TwinState, TwinTypes, TypesOf, addressGroup, checkOptions, expandPattern, faultsOf, historyContract, invalidInput, isUnrouted, markFactory, matchPattern, optionError, paramNames, parsePattern, pathsOfRoute, userKeyOf, validate } from "@iopa/transport";
 export { argumentError, callSite, checkSurplus, contentTag, formatHttpDate, kindOf, parseHttpDate } from "@iopa/transport/host";
 import { MiddlewareFunction, Next, MiddlewareObject } from "./index.js";
 export { A as AppHandle, C as Check, b as ContextKey, c as ContextOf, D as Declarations, d as DeclaredMiddleware, e as DefinedMiddleware, E as Extension, f as Mount, P as PlainMiddlewareObject, g as ProvidedBy, h as Provides, R as RegisteredRoute, i as RequiredBy, j as RouteRegistry, k as RouteValidator, U as Use } from "./app-types.js";
@@ -245,7 +246,7 @@ export { Bag, IopaError, Logger, User, defineKeys, isIopaError } from "@iopa/con
 import { BaseContext, Context, ReceivedAnswer, EndReason } from "@iopa/context";
 export { Answer, Context, ReceivedAnswer, Reply, reply } from "@iopa/context";
 import { Limits, Clock, RouteInfo, Host, Listener, ConnectOptions, Client, Counts, CoreRouteAttributes } from "@iopa/transport";
-export { Client, ConnectOptions, Counts, Limits, RequestOptions, TlsOptions, Transport } from "@iopa/transport";
+export { Client, ConnectOptions, Counts, Limits, Peer, PeerClientOptions, RequestOptions, TlsOptions, Transport } from "@iopa/transport";
 import { OwnedContext } from "@iopa/context/host";
 import { AppHandle, RouteRegistry, Use, Mount, Provides, ProvidedBy } from "./extension.js";
 export { M as MiddlewareFunction, a as MiddlewareObject, N as Next, l as defineMiddleware } from "./app-types.js";

@@ -10,6 +10,7 @@ declare const CAPABILITIES: {
     readonly Tcp: "urn:io.iopa:tcp";
     readonly Udp: "urn:io.iopa:udp";
     readonly Coap: "urn:io.iopa:coap";
+    readonly CoapProxy: "urn:io.iopa:coap-proxy";
     readonly Mqtt: "urn:io.iopa:mqtt";
     readonly Memory: "urn:io.iopa:memory";
 };
@@ -38,7 +39,7 @@ declare class CodecTable {
     choices(accept: string, text: boolean): readonly Codec[];
     [Symbol.iterator](): IterableIterator<Codec>;
 }
-type IopaErrorCode = "accept-without-format" | "already-built" | "already-listening" | "ambiguous-credentials" | "answer-gone" | "answer-head-too-large" | "answer-not-collected" | "answer-not-kept" | "answer-sent" | "answer-too-large" | "app-closed" | "async-condition" | "authentication-busy" | "bad-answer" | "bad-bag" | "bad-block" | "bad-cookie" | "bad-credentials" | "bad-fork" | "bad-header-name" | "bad-header-value" | "bad-host" | "bad-idempotency-key" | "bad-key" | "bad-method" | "bad-middleware" | "bad-mount" | "bad-namespace" | "bad-option" | "bad-param" | "bad-property" | "bad-query" | "bad-reason" | "bad-request" | "bad-resource" | "bad-schema" | "bad-seen" | "bad-session-value" | "bad-state-version" | "bad-status" | "bad-store" | "bad-target" | "bad-topic" | "bad-url" | "bad-user" | "bag-body" | "bag-key" | "bag-observe" | "bag-syntax" | "bag-type" | "bind-failed" | "bodies-in-memory" | "body-stalled" | "body-too-large" | "body-used" | "bridge-expected" | "broker-client-id" | "broker-credentials" | "broker-forbidden" | "broker-moved" | "cache-in-use" | "cache-not-used" | "cbor-too-deep" | "cbor-too-dense" | "chunk-extensions-too-large" | "circular-change" | "closed" | "coding-in-http-1.0" | "connect-failed" | "control-method" | "critical-option" | "cross-site-request" | "disconnect" | "disconnected" | "document-deleted" | "document-exists" | "document-path-taken" | "document-too-large" | "dot-segment" | "duplicate-route" | "empty-segment" | "encoding-not-acceptable" | "enhance-your-calm" | "field-name-too-long" | "field-too-large" | "file-changed" | "file-gone" | "file-not-on-disk" | "file-too-large" | "files-exhausted" | "files-not-accepted" | "finish" | "forbidden-key" | "foreign-origin" | "foreign-protocol" | "form-too-large" | "forwarded-conflict" | "fragment-in-target" | "frame-cut-off" | "frame-timeout" | "frame-too-long" | "guard-behind-routes" | "guard-bypassed" | "header-timeout" | "headers-sent" | "headers-too-large" | "http-version" | "idempotency-key-reused" | "incomplete-answer" | "incomplete-request" | "internal-error" | "invalid-answer" | "invalid-constraint" | "invalid-group" | "invalid-handler" | "invalid-input" | "invalid-method" | "invalid-middleware" | "invalid-pattern" | "invalid-prefix" | "invalid-senml" | "invoked-too-deep" | "json-too-deep" | "json-too-dense" | "keys-unavailable" | "late-middleware" | "link-attribute" | "lost-rejection" | "malformed-cbor" | "malformed-form" | "malformed-json" | "malformed-link-format" | "malformed-message" | "malformed-patch" | "malformed-problem" | "malformed-request" | "malformed-senml" | "malformed-text" | "many-hosts" | "message-refused" | "method-case" | "method-not-allowed" | "method-taken" | "middleware-refused" | "missing-await" | "missing-key" | "mount-cycle" | "mqtt-version" | "namespace-conflict" | "nested-codec" | "nested-limits" | "nested-transport" | "next-called-late" | "next-called-twice" | "no-content-format" | "no-form" | "no-host" | "no-port" | "no-query-in-mqtt" | "no-route" | "no-router" | "no-state" | "no-subprotocol" | "no-such-condition" | "no-such-method" | "no-transport" | "no-user" | "no-validator" | "not-a-form" | "not-found" | "not-in-mqtt-3" | "not-json" | "not-kept" | "not-listening" | "not-migrated" | "not-observable" | "not-permitted" | "not-the-device" | "nothing-to-serve" | "nothing-to-subscribe" | "nul-in-path" | "operator-expected" | "option-too-long" | "other-host" | "other-scheme" | "overloaded" | "packet-too-large" | "patch-conflict" | "patch-too-large" | "path-too-long" | "peer-reset" | "permits-too-late" | "precondition-failed" | "protocol-version" | "provided-too-late" | "proxy-refused" | "psk-needs-tls-1.2" | "psk-without-certificates" | "psk-without-websocket" | "publish-refused" | "query-in-path" | "queues-full" | "range-not-satisfiable" | "rate-limit-unavailable" | "rate-limited" | "received-too-large" | "redirect-refused" | "redirected" | "refused" | "relative-path" | "request-over" | "request-under-way" | "reserved-namespace" | "reset" | "responses-refused" | "router-in-use" | "schema-failed" | "scope-ended" | "second-broker" | "second-validator" | "segment-too-long" | "session-store" | "session-too-large" | "shutdown" | "slash-in-segment" | "state-refused" | "storage-full" | "store-damaged" | "store-locked" | "store-unavailable" | "store-unreadable" | "subscription-refused" | "surplus-argument" | "telemetry-in-use" | "timeout" | "tls-handshake-failed" | "tls-reload" | "tls-scheme" | "tls-without-ca" | "tls-without-key" | "too-many-connections" | "too-many-fields" | "too-many-files" | "too-many-headers" | "too-many-observations" | "too-many-observers" | "too-many-parts" | "too-many-peers" | "too-many-records" | "too-many-retained" | "too-many-segments" | "topic-is-state" | "unauthenticated" | "undecodable-path" | "undecodable-query" | "unknown-coding" | "unknown-document-version" | "unknown-expectation" | "unknown-host" | "unknown-thing" | "unprotected-listener" | "unstable-answer" | "unsubscribe" | "unsupported-cbor" | "unsupported-charset" | "unsupported-coding" | "unsupported-patch" | "upstream-failed" | "upstream-timeout" | "user-expired" | "websocket-expected" | "websocket-missing";
+type IopaErrorCode = "accept-without-format" | "already-built" | "already-listening" | "already-protected" | "ambiguous-credentials" | "answer-gone" | "answer-head-too-large" | "answer-not-collected" | "answer-not-kept" | "answer-sent" | "answer-too-large" | "app-closed" | "association-ended" | "async-condition" | "authentication-busy" | "bad-answer" | "bad-bag" | "bad-block" | "bad-coap-option" | "bad-cookie" | "bad-credentials" | "bad-fork" | "bad-header-name" | "bad-header-value" | "bad-host" | "bad-idempotency-key" | "bad-key" | "bad-method" | "bad-middleware" | "bad-mount" | "bad-namespace" | "bad-option" | "bad-param" | "bad-property" | "bad-proxy-uri" | "bad-query" | "bad-reason" | "bad-request" | "bad-resource" | "bad-schema" | "bad-seen" | "bad-session-value" | "bad-state-version" | "bad-status" | "bad-store" | "bad-target" | "bad-topic" | "bad-url" | "bad-user" | "bag-body" | "bag-key" | "bag-observe" | "bag-syntax" | "bag-type" | "bind-failed" | "bodies-in-memory" | "body-stalled" | "body-too-large" | "body-used" | "bridge-expected" | "broker-client-id" | "broker-credentials" | "broker-forbidden" | "broker-moved" | "cache-in-use" | "cache-not-used" | "cbor-too-deep" | "cbor-too-dense" | "chunk-extensions-too-large" | "circular-change" | "closed" | "coding-in-http-1.0" | "connect-failed" | "control-method" | "critical-option" | "cross-site-request" | "disconnect" | "disconnected" | "document-deleted" | "document-exists" | "document-path-taken" | "document-too-large" | "dot-segment" | "duplicate-route" | "empty-segment" | "encoding-not-acceptable" | "enhance-your-calm" | "field-name-too-long" | "field-too-large" | "file-changed" | "file-gone" | "file-not-on-disk" | "file-too-large" | "files-exhausted" | "files-not-accepted" | "finish" | "forbidden-key" | "foreign-origin" | "foreign-protocol" | "form-too-large" | "forwarded-conflict" | "fragment-in-target" | "frame-cut-off" | "frame-timeout" | "frame-too-long" | "group-request" | "guard-behind-routes" | "guard-bypassed" | "handshake-failed" | "header-timeout" | "headers-sent" | "headers-too-large" | "hop-limit-reached" | "http-version" | "idempotency-key-reused" | "incomplete-answer" | "incomplete-request" | "internal-error" | "invalid-answer" | "invalid-constraint" | "invalid-group" | "invalid-handler" | "invalid-input" | "invalid-method" | "invalid-middleware" | "invalid-pattern" | "invalid-prefix" | "invalid-senml" | "invoked-too-deep" | "json-too-deep" | "json-too-dense" | "keys-unavailable" | "late-middleware" | "link-attribute" | "lost-rejection" | "malformed-cbor" | "malformed-form" | "malformed-json" | "malformed-link-format" | "malformed-message" | "malformed-patch" | "malformed-problem" | "malformed-request" | "malformed-senml" | "malformed-text" | "many-hosts" | "message-refused" | "message-too-large" | "method-case" | "method-not-allowed" | "method-taken" | "middleware-refused" | "missing-await" | "missing-key" | "mount-cycle" | "mqtt-version" | "namespace-conflict" | "nested-codec" | "nested-limits" | "nested-transport" | "next-called-late" | "next-called-twice" | "no-content-format" | "no-dtls" | "no-form" | "no-host" | "no-port" | "no-query-in-mqtt" | "no-route" | "no-router" | "no-state" | "no-subprotocol" | "no-such-condition" | "no-such-method" | "no-transport" | "no-user" | "no-validator" | "not-a-form" | "not-found" | "not-in-mqtt-3" | "not-json" | "not-kept" | "not-listening" | "not-migrated" | "not-observable" | "not-permitted" | "not-served" | "not-the-device" | "nothing-to-serve" | "nothing-to-subscribe" | "nul-in-path" | "operator-expected" | "option-too-long" | "other-host" | "other-scheme" | "overloaded" | "packet-too-large" | "patch-conflict" | "patch-too-large" | "path-too-long" | "peer-gone" | "peer-reset" | "permits-too-late" | "port-unreachable" | "precondition-failed" | "protection-timeout" | "protocol-version" | "provided-too-late" | "proxy-busy" | "proxy-in-use" | "proxy-refused" | "proxying-refused" | "psk-needs-tls-1.2" | "psk-without-certificates" | "psk-without-websocket" | "publish-refused" | "query-in-path" | "queues-full" | "range-not-satisfiable" | "rate-limit-unavailable" | "rate-limited" | "received-too-large" | "redirect-refused" | "redirected" | "refused" | "relative-path" | "request-over" | "request-under-way" | "reserved-namespace" | "reset" | "responses-refused" | "router-in-use" | "schema-failed" | "scope-ended" | "second-broker" | "second-validator" | "segment-too-long" | "sequence-exhausted" | "server-refused" | "session-store" | "session-too-large" | "shutdown" | "slash-in-segment" | "state-refused" | "storage-full" | "store-damaged" | "store-locked" | "store-unavailable" | "store-unreadable" | "subscription-refused" | "surplus-argument" | "target-not-allowed" | "telemetry-in-use" | "timeout" | "tls-handshake-failed" | "tls-reload" | "tls-scheme" | "tls-without-ca" | "tls-without-key" | "token-too-long" | "too-many-clients" | "too-many-connections" | "too-many-fields" | "too-many-files" | "too-many-headers" | "too-many-observations" | "too-many-observers" | "too-many-parts" | "too-many-peers" | "too-many-records" | "too-many-retained" | "too-many-segments" | "topic-is-state" | "unauthenticated" | "undecodable-path" | "undecodable-query" | "unknown-coding" | "unknown-document-version" | "unknown-expectation" | "unknown-host" | "unknown-thing" | "unprotected-answer" | "unprotected-listener" | "unproven-server" | "unstable-answer" | "unsubscribe" | "unsupported-cbor" | "unsupported-charset" | "unsupported-coding" | "unsupported-patch" | "unverified-peer" | "upstream-failed" | "upstream-timeout" | "user-expired" | "websocket-expected" | "websocket-missing";
 interface IopaErrorOptions {
     readonly cause?: unknown;
     readonly headers?: Readonly<Record<string, string>>;
@@ -87,6 +88,8 @@ interface Validity {
 }
 interface User {
     readonly id: string;
+    readonly by?: string | undefined;
+    readonly realm?: string | undefined;
     readonly valid?: Validity;
     readonly [claim: string]: unknown;
 }
@@ -95,6 +98,10 @@ interface SendingOptions {
 }
 type OnSendingHeaders = (callback: () => unknown, options?: SendingOptions) => void;
 type Inform = (status: number, headers: HeadersInit) => boolean;
+interface Trailers {
+    readonly received: HeaderFields;
+    set(name: string, value: string | (() => string | Promise<string>)): boolean;
+}
 interface CoreKeys {
     readonly "iopa.Version": string;
     "iopa.Id": number;
@@ -126,6 +133,7 @@ interface CoreKeys {
     readonly "server.TLS": boolean;
     readonly "server.SessionId": string;
     readonly "server.Connection": Bag | null;
+    readonly "server.Peer": unknown;
     "server.ParentContext": Bag | null;
     "server.User": User | undefined;
     "server.Logger": Logger;
@@ -135,6 +143,7 @@ interface CoreKeys {
     "server.IsPrecondition": boolean;
     readonly "server.OnSendingHeaders": OnSendingHeaders;
     readonly "server.Inform": Inform;
+    readonly "server.Trailers": Trailers;
     readonly "server.RawTransport": unknown;
     "server.Timestamp": number;
     readonly "ssl.ClientCertificate": unknown;
@@ -145,6 +154,8 @@ interface AnswerKeys {
     "iopa.Headers": HeaderFields;
     "iopa.ContentType": string;
     "iopa.Body": unknown;
+}
+interface ReceivedKeys extends Record<never, never> {
 }
 interface IopaKeys extends CoreKeys {
 }
@@ -214,6 +225,7 @@ declare const SERVER: {
     readonly TLS: "server.TLS";
     readonly SessionId: "server.SessionId";
     readonly Connection: "server.Connection";
+    readonly Peer: "server.Peer";
     readonly ParentContext: "server.ParentContext";
     readonly User: "server.User";
     readonly Logger: "server.Logger";
@@ -223,6 +235,7 @@ declare const SERVER: {
     readonly IsPrecondition: "server.IsPrecondition";
     readonly OnSendingHeaders: "server.OnSendingHeaders";
     readonly Inform: "server.Inform";
+    readonly Trailers: "server.Trailers";
     readonly RawTransport: "server.RawTransport";
     readonly Timestamp: "server.Timestamp";
 };
@@ -301,5 +314,8 @@ declare const STATUS: {
     readonly GATEWAY_TIMEOUT: 504;
 };
 declare const reasonPhrase: (status: number) => string;
-export { CAPABILITIES, CONTROL_METHODS, CodecTable, DEFAULT_PORTS, IOPA, IOPA_VERSION, IopaError, MEDIA_TYPES, METHODS, SERVER, SSL, STATUS, changesState, checkKeys, checkMethodCase, decodeText, defineKeys, describeValue, encodeJson, isControlMethod, isIopaError, isOpaque, isPlainObject, jsonCodec, listItems, mediaTypeEssence, octetStreamCodec, originOf, parseJson, reasonPhrase, schemeOf, textCodec, withOrigin };
-export type { AnswerKeys, Bag, Body, Capabilities, Capability, Codec, CoreKeys, ErrorOrigin, ExtensionKey, HeaderFields, HeadersInit, Inform, IopaErrorCode, IopaErrorOptions, IopaKeys, KeyDeclaration, KeysDeclaration, Logger, OnSendingHeaders, RandomAccessBody, SendingOptions, User, Validity };
+declare const userKeyOf: (user: User | null | undefined) => string;
+declare const idOfUserKey: (key: string) => string;
+declare const sameUser: (a: User, b: User) => boolean;
+export { CAPABILITIES, CONTROL_METHODS, CodecTable, DEFAULT_PORTS, IOPA, IOPA_VERSION, IopaError, MEDIA_TYPES, METHODS, SERVER, SSL, STATUS, changesState, checkKeys, checkMethodCase, decodeText, defineKeys, describeValue, encodeJson, idOfUserKey, isControlMethod, isIopaError, isOpaque, isPlainObject, jsonCodec, listItems, mediaTypeEssence, octetStreamCodec, originOf, parseJson, reasonPhrase, sameUser, schemeOf, textCodec, userKeyOf, withOrigin };
+export type { AnswerKeys, Bag, Body, Capabilities, Capability, Codec, CoreKeys, ErrorOrigin, ExtensionKey, HeaderFields, HeadersInit, Inform, IopaErrorCode, IopaErrorOptions, IopaKeys, KeyDeclaration, KeysDeclaration, Logger, OnSendingHeaders, RandomAccessBody, ReceivedKeys, SendingOptions, Trailers, User, Validity };

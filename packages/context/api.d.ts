@@ -2,7 +2,7 @@
 
 // context.d.ts
 /// <reference lib="esnext.disposable" />
-import { IopaError, User, CodecTable, HeaderFields, HeadersInit, Capabilities, SendingOptions, CoreKeys, ExtensionKey, IopaKeys, Body, Logger } from "@iopa/constants";
+import { IopaError, User, CodecTable, HeaderFields, HeadersInit, Capabilities, SendingOptions, ReceivedKeys, Bag, CoreKeys, ExtensionKey, IopaKeys, Body, Logger } from "@iopa/constants";
 type EndReason = "finish" | "disconnect" | "timeout" | "unsubscribe" | "reset" | "shutdown";
 declare const abortReason: (reason: EndReason) => IopaError;
 interface BodyHolder {
@@ -110,10 +110,36 @@ interface SealedAnswer extends AnswerHead {
     readonly sealed: boolean;
     collect(limit: number, holder?: BodyHolder): Promise<void>;
 }
-interface ReceivedAnswer extends AnswerHead, AnswerContent {
+interface ReceivedAnswer extends AnswerHead, AnswerContent, Partial<ReceivedKeys> {
     readonly body: AsyncIterable<Uint8Array>;
 }
 interface LinkAnswer extends Omit<SealedAnswer, keyof ReceivedAnswer>, ReceivedAnswer {
+}
+interface RequestOptions {
+    readonly headers?: HeadersInit;
+    readonly type?: string;
+    readonly signal?: AbortSignal;
+}
+interface Client {
+    readonly pathBase: string;
+    get(path: string, options?: RequestOptions): Promise<ReceivedAnswer>;
+    put(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
+    post(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
+    patch(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
+    delete(path: string, options?: RequestOptions): Promise<ReceivedAnswer>;
+    send(request: Bag): Promise<ReceivedAnswer>;
+    observe(path: string, options?: RequestOptions): AsyncIterable<ReceivedAnswer>;
+    observe(request: Bag): AsyncIterable<ReceivedAnswer>;
+    close(): Promise<void>;
+    [Symbol.asyncDispose](): Promise<void>;
+}
+interface PeerClientOptions {
+    readonly signal?: AbortSignal;
+    readonly timeout?: number;
+    readonly silence?: number;
+}
+interface Peer {
+    client(options?: PeerClientOptions): Promise<Client>;
 }
 type DefaultParams = Readonly<Record<string, string>>;
 type Owned = {
@@ -123,7 +149,7 @@ type Owned = {
 } | {
     close(): unknown;
 };
-type ContextKeys = Omit<CoreKeys, "iopa.Params" | "iopa.Body" | "server.ParentContext" | "server.Connection"> & {
+type ContextKeys = Omit<CoreKeys, "iopa.Params" | "iopa.Body" | "server.ParentContext" | "server.Connection" | "server.Peer"> & {
     [K in ExtensionKey]?: IopaKeys[K] | undefined;
 };
 interface BaseContext<Params = DefaultParams> extends ContextKeys {
@@ -132,6 +158,7 @@ interface BaseContext<Params = DefaultParams> extends ContextKeys {
     set "iopa.Body"(body: Body);
     "server.ParentContext": Context | null;
     readonly "server.Connection": Context | null;
+    readonly "server.Peer": Peer | undefined;
     readonly id: number;
     method: string;
     path: string;
@@ -155,6 +182,7 @@ interface BaseContext<Params = DefaultParams> extends ContextKeys {
     readonly remoteAddress: string;
     readonly remotePort: number;
     readonly connection: Context | null;
+    readonly peer: Peer | undefined;
     readonly requestedPath: string;
     readonly requestedMethod: string;
     readonly response: Answer;
@@ -179,16 +207,17 @@ interface Authenticated {
 type Context<Provided extends keyof IopaKeys = never, Params = DefaultParams> = BaseContext<Params> & {
     [K in Provided]: Exclude<IopaKeys[K], undefined>;
 } & ("server.User" extends Provided ? Authenticated : unknown);
-export { PayloadStream as a, abortReason as f, problemOf as p };
-export type { Answer as A, BodyHolder as B, Context as C, Excerpt as E, HeldBytes as H, LinkAnswer as L, Owned as O, Payload as P, ReceivedAnswer as R, SendingCallback as S, SealedAnswer as b, Problem as c, BaseContext as d, EndReason as e, SealedHeaders as g };
+export { PayloadStream as a, abortReason as g, problemOf as p };
+export type { Answer as A, BodyHolder as B, Context as C, Excerpt as E, HeldBytes as H, LinkAnswer as L, Owned as O, Payload as P, ReceivedAnswer as R, SendingCallback as S, SealedAnswer as b, Problem as c, Peer as d, BaseContext as e, EndReason as f, Client as h, PeerClientOptions as i, RequestOptions as j, SealedHeaders as k };
 
 // host.d.ts
 /// <reference lib="esnext.disposable" />
 import { P as Payload, a as PayloadStream, B as BodyHolder, H as HeldBytes } from "./context.js";
-import { Excerpt, SendingCallback, Answer, SealedAnswer, Problem, Context, BaseContext, EndReason, Owned, LinkAnswer, ReceivedAnswer } from "./index.js";
-export { f as abortReason, p as problemOf } from "./context.js";
-import { CodecTable, HeaderFields, HeadersInit, Capabilities, IopaError, SendingOptions, Bag, Body, Logger } from "@iopa/constants";
+import { Excerpt, SendingCallback, Answer, SealedAnswer, Problem, Peer, Context, BaseContext, EndReason, Owned, LinkAnswer, ReceivedAnswer } from "./index.js";
+export { g as abortReason, p as problemOf } from "./context.js";
+import { CodecTable, HeaderFields, HeadersInit, Capabilities, IopaError, ReceivedKeys, SendingOptions, Bag, Body, Trailers, Logger } from "@iopa/constants";
 declare const abortable: <T>(signal: AbortSignal | undefined, work: () => Promise<T>, late?: (value: T) => void) => Promise<T>;
+declare const addressGroup: (address: string) => string;
 declare const KIND: {
     readonly Value: 0;
     readonly Text: 1;
@@ -285,6 +314,7 @@ interface ReceivedParts {
     readonly payload?: Payload;
     readonly reason?: string;
     readonly codecs?: CodecTable;
+    readonly keys?: Partial<ReceivedKeys>;
 }
 declare const OPEN = 0;
 declare const SEALED = 1;
@@ -420,6 +450,7 @@ interface Endpoint {
     readonly bodyLimit: number;
     readonly holdsBack?: boolean;
     clientCertificate?(): unknown;
+    peer?(): Peer | undefined;
     readonly inherited?: InheritedKeys;
 }
 declare const localEndpoint: (bodyLimit: number) => Endpoint;
@@ -432,6 +463,7 @@ interface RequestSource {
     contentType?(): string;
     hasPrecondition?(): boolean;
     inform?(status: number, pairs: readonly string[]): boolean;
+    trailers?(): Trailers;
     readonly addressedAs?: {
         readonly "iopa.Host": string;
         readonly "iopa.Port": number;
@@ -617,12 +649,12 @@ declare const parseAuthority: (authority: string, scheme: string) => {
 };
 declare const formatUrl: (scheme: string, host: string, port: number, path: string, query: string) => string;
 declare const valueType: (context: Context, value?: unknown) => string;
-export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, KIND, OPEN, Payload, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, answerToError, answerUnrun, applyValue, assignHeaders, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, kindOf, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead };
+export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, KIND, OPEN, Payload, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, addressGroup, answerToError, answerUnrun, applyValue, assignHeaders, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, kindOf, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead };
 export type { AnswerFields, AnswerOwner, AnsweredContext, BodyStream, ChangeOrder, ChangeTerms, ContextInit, EarlierState, Encoded, Endpoint, Environment, EnvironmentClock, InheritedKeys, NotedMethods, OwnedContext, PathLimits, ReceivedParts, RequestSource, RunContext };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
-export { A as Answer, d as BaseContext, C as Context, e as EndReason, E as Excerpt, L as LinkAnswer, O as Owned, P as Payload, c as Problem, R as ReceivedAnswer, b as SealedAnswer, g as SealedHeaders, S as SendingCallback } from "./context.js";
+export { A as Answer, e as BaseContext, h as Client, C as Context, f as EndReason, E as Excerpt, L as LinkAnswer, O as Owned, P as Payload, d as Peer, i as PeerClientOptions, c as Problem, R as ReceivedAnswer, j as RequestOptions, b as SealedAnswer, k as SealedHeaders, S as SendingCallback } from "./context.js";
 import { HeadersInit } from "@iopa/constants";
 declare const REPLY: unique symbol;
 interface Reply {

@@ -2,39 +2,40 @@
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
-import { Listener, TlsOptions, Limits, Clock, DatagramNetwork, ByteNetwork, Transport, KeysDeclaration } from "@iopa/transport";
-interface TransmissionParameters {
-    readonly ackTimeout?: number;
-    readonly ackRandomFactor?: number;
-    readonly maxRetransmit?: number;
-    readonly nstart?: number;
-    readonly nstartLimit?: number;
-    readonly leisure?: number;
-    readonly maxLatency?: number;
+import { Client, ReceivedAnswer, TlsOptions, SecuredDatagrams, Limits, MessageProtection, Clock, DatagramNetwork, ByteNetwork, Listener, Transport, KeysDeclaration } from "@iopa/transport";
+type LinkAttribute = string | number | boolean | readonly (string | number)[];
+interface CoreLink {
+    readonly href: string;
+    readonly attributes: Readonly<Record<string, LinkAttribute>>;
 }
-interface CoapOptions {
-    readonly host?: string;
-    readonly port?: number;
-    readonly udp?: boolean;
-    readonly tcp?: boolean;
-    readonly tls?: TlsOptions & {
-        readonly port?: number;
-    };
-    readonly allowUnauthenticated?: boolean;
-    readonly limits?: Partial<Limits> | undefined;
-    readonly transmission?: TransmissionParameters;
-    readonly blockSize?: number;
-    readonly collectUpTo?: number;
-    readonly confirmable?: boolean;
-    readonly amplification?: number | boolean;
-    readonly multicast?: boolean | readonly string[];
-    readonly clock?: Clock;
-    readonly network?: DatagramNetwork & Partial<ByteNetwork>;
+interface ParsedLink extends CoreLink {
+    readonly attributes: Readonly<Record<string, string | true>>;
 }
-interface CoapListener extends Listener {
-    readonly urls: readonly URL[];
+declare function serializeLinks(links: Iterable<CoreLink>): string;
+interface LinkLimits {
+    readonly links?: number;
+    readonly attributes?: number;
 }
-declare const coap: (options?: CoapOptions) => Transport;
+declare function parseLinks(text: string, { links: most, attributes: mostAttributes }?: LinkLimits): ParsedLink[];
+declare function filterLinks<L extends CoreLink>(links: Iterable<L>, query: Iterable<string>): L[];
+interface CollectOptions {
+    readonly time?: number;
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly signal?: AbortSignal;
+}
+interface DiscoverOptions extends CollectOptions {
+    readonly rt?: string;
+    readonly if?: string;
+    readonly ct?: string | number;
+    readonly href?: string;
+    readonly obs?: true;
+}
+interface DiscoveredLink extends ParsedLink {
+    readonly url: URL;
+    readonly peer: URL;
+}
+declare const collect: (client: Client, path: string, options?: CollectOptions) => AsyncIterable<ReceivedAnswer>;
+declare const discover: (client: Client, options?: DiscoverOptions) => Promise<DiscoveredLink[]>;
 type OptionValue = Uint8Array | string | number;
 declare class Options implements Iterable<readonly [
     number: number,
@@ -63,6 +64,55 @@ declare class Options implements Iterable<readonly [
         value: Uint8Array
     ]>;
 }
+type RawOption = readonly [
+    number: number,
+    value?: OptionValue
+];
+interface ExtensionOptions {
+    readonly codes?: Readonly<Record<string, string>>;
+    readonly criticalOptions?: readonly number[];
+    readonly tokenLength?: number;
+}
+interface TransmissionParameters {
+    readonly ackTimeout?: number;
+    readonly ackRandomFactor?: number;
+    readonly maxRetransmit?: number;
+    readonly nstart?: number;
+    readonly nstartLimit?: number;
+    readonly leisure?: number;
+    readonly maxLatency?: number;
+}
+interface MulticastOptions {
+    readonly groups?: boolean | readonly string[];
+    readonly interface?: string;
+}
+interface CoapOptions extends ExtensionOptions {
+    readonly host?: string;
+    readonly port?: number;
+    readonly udp?: boolean;
+    readonly tcp?: boolean;
+    readonly tls?: TlsOptions & {
+        readonly port?: number;
+    };
+    readonly dtls?: SecuredDatagrams;
+    readonly allowUnauthenticated?: boolean;
+    readonly limits?: Partial<Limits> | undefined;
+    readonly transmission?: TransmissionParameters;
+    readonly blockSize?: number;
+    readonly collectUpTo?: number;
+    readonly confirmable?: boolean;
+    readonly amplification?: number | boolean;
+    readonly protect?: MessageProtection;
+    readonly multicast?: boolean | readonly string[] | MulticastOptions;
+    readonly multicastServes?: "everything" | "discovery";
+    readonly keepAlive?: number;
+    readonly clock?: Clock;
+    readonly network?: DatagramNetwork & Partial<ByteNetwork>;
+}
+interface CoapListener extends Listener {
+    readonly urls: readonly URL[];
+}
+declare const coap: (options?: CoapOptions) => Transport;
 interface Message {
     readonly type: number;
     readonly code: number;
@@ -75,8 +125,16 @@ declare module "@iopa/constants" {
     interface IopaKeys {
         "coap.Message": Message;
         "coap.Confirmable": boolean;
+        "coap.Options": readonly RawOption[];
+        "coap.TokenLength": number;
+        "coap.ResponseOptions": readonly RawOption[];
+        "coap.CollectFor": number;
+    }
+    interface ReceivedKeys {
+        readonly "coap.Message": Message;
+        readonly "coap.Peer": URL;
     }
 }
 declare const COAP_KEYS: KeysDeclaration;
-export { COAP_KEYS, Options, coap };
-export type { CoapListener, CoapOptions, Message, TransmissionParameters };
+export { COAP_KEYS, Options, coap, collect, discover, filterLinks, parseLinks, serializeLinks };
+export type { CoapListener, CoapOptions, CollectOptions, CoreLink, DiscoverOptions, DiscoveredLink, ExtensionOptions, LinkAttribute, LinkLimits, Message, MulticastOptions, OptionValue, ParsedLink, RawOption, TransmissionParameters };

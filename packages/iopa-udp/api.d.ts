@@ -2,11 +2,12 @@
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
-import { Limits, Clock, DatagramNetwork, Transport } from "@iopa/transport";
+import { SecuredDatagrams, Limits, Clock, DatagramNetwork, Transport } from "@iopa/transport";
 interface UdpOptions {
     readonly host?: string;
     readonly port?: number;
     readonly framing?: "bag" | "raw";
+    readonly dtls?: SecuredDatagrams;
     readonly allowUnauthenticated?: boolean;
     readonly limits?: Partial<Limits> | undefined;
     readonly clock?: Clock;

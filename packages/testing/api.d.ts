@@ -3,7 +3,7 @@
 // index.d.ts
 /// <reference lib="esnext.disposable" />
 import { AppOptions, App } from "@iopa/appbuilder";
-import { Transport, Clock, Listener, Limits, DatagramNetwork, ByteNetwork } from "@iopa/transport";
+import { Transport, Clock, Listener, Limits, SecuredDatagrams, DatagramNetwork, ByteNetwork } from "@iopa/transport";
 import { Storage } from "@iopa/appbuilder/extension";
 interface ConformanceSubject {
     createApp(options?: AppOptions): App;
@@ -105,6 +105,13 @@ type PacketScript = (packet: Packet) => PacketFate;
 interface PacketRecord extends Packet {
     readonly fate: "underway" | "delivered" | "duplicated" | "lost" | "too-large" | "unreachable" | "closed";
 }
+interface MaskedOptions {
+    readonly psk: Readonly<Record<string, string>>;
+    readonly realm?: string;
+    readonly repeatAfter?: number;
+    readonly maxPayload?: number;
+}
+declare const maskedDatagrams: (options: MaskedOptions) => SecuredDatagrams;
 interface VirtualMachine extends DatagramNetwork, ByteNetwork {
     readonly address: string;
 }
@@ -124,5 +131,5 @@ interface VirtualNetworkOptions extends Partial<NetworkConditions> {
 }
 declare function virtualNetwork(options: VirtualNetworkOptions): VirtualNetwork;
 declare function seededRandom(seed: number): () => number;
-export { conformance, memory, seededRandom, storageContract, transportContract, virtualClock, virtualNetwork };
-export type { ConformanceStatement, ConformanceSubject, ContractCase, MemoryOptions, NetworkAddress, NetworkConditions, Packet, PacketFate, PacketRecord, PacketScript, StorageSubject, TransportFeatures, TransportSubject, VirtualClock, VirtualClockOptions, VirtualMachine, VirtualNetwork, VirtualNetworkOptions };
+export { conformance, maskedDatagrams, memory, seededRandom, storageContract, transportContract, virtualClock, virtualNetwork };
+export type { ConformanceStatement, ConformanceSubject, ContractCase, MaskedOptions, MemoryOptions, NetworkAddress, NetworkConditions, Packet, PacketFate, PacketRecord, PacketScript, StorageSubject, TransportFeatures, TransportSubject, VirtualClock, VirtualClockOptions, VirtualMachine, VirtualNetwork, VirtualNetworkOptions };

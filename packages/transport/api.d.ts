@@ -91,27 +91,43 @@ interface DatagramAddress {
     readonly port: number;
     readonly shared?: boolean;
     readonly spread?: boolean;
+    readonly multicastInterface?: string | undefined;
+    readonly peer?: {
+        readonly address: string;
+        readonly port: number;
+    } | undefined;
 }
 interface DatagramNetwork {
     bind(address: DatagramAddress): Promise<DatagramChannel>;
 }
-export type { DatagramChannel as D, DatagramAddress as a, DatagramNetwork as b, DatagramReceiver as c };
+export type { DatagramChannel as D, DatagramNetwork as a, DatagramAddress as b, DatagramReceiver as c };
 
 // entity-tags.d.ts
 /// <reference lib="esnext.disposable" />
-import { IopaError, Logger, Body, Bag, CodecTable, Codec, KeysDeclaration, HeadersInit } from "@iopa/constants";
-import { Scope, ContextInit, OwnedContext, AnsweredContext, HeaderMap, HeldBytes, RunContext, ContextFactory } from "@iopa/context/host";
-import { Context, SealedAnswer, EndReason, LinkAnswer, ReceivedAnswer } from "@iopa/context";
+import { IopaError, Body, Bag, CodecTable, Logger, KeysDeclaration, Codec } from "@iopa/constants";
+import { Context, SealedAnswer, EndReason, PeerClientOptions, Client, LinkAnswer } from "@iopa/context";
+import { HeaderMap, Scope, ContextInit, OwnedContext, AnsweredContext, HeldBytes, RunContext, ContextFactory } from "@iopa/context/host";
 import { T as TlsOptions, B as ByteChannel } from "./byte-channel.js";
 declare const argumentError: (caller: unknown, code: string, detail: string) => IopaError;
 declare const kindOf: (value: unknown) => string;
-type OptionCheck = true | "flag" | "function" | "text" | "texts";
+type OptionCheck = true | "flag" | "function" | "text" | "texts" | "dtls" | "protection";
 declare const checkOptions: (name: string, given: unknown, known: Readonly<Record<string, OptionCheck>>, caller: unknown) => void;
 declare const optionError: (detail: string) => IopaError;
 declare const requiredPort: (name: string, port: number | undefined) => number;
 declare const checkSurplus: (name: string, surplus: readonly unknown[], caller: unknown) => void;
 declare const markFactory: <F extends (...values: never[]) => unknown>(name: string, factory: F) => F;
 declare const factoryName: (value: unknown) => string | undefined;
+interface OutgoingRequest {
+    readonly method: string;
+    readonly path: string;
+    readonly query: string;
+    readonly headers: HeaderMap;
+    readonly type: string;
+    readonly body: Body;
+    readonly signal: AbortSignal | undefined;
+    readonly bag: Bag;
+}
+declare const outgoing: (request: Bag, codecs?: CodecTable) => OutgoingRequest;
 type TimerHandle = unknown;
 interface TimerOptions {
     readonly keep?: boolean;
@@ -378,6 +394,7 @@ type TypesOf<Contract> = Contract extends {
 interface UnknownTypes extends ResourceTypes {
     readonly params: PatternParams;
 }
+type RoutePermits = (as: Context, method: string | undefined, segments: readonly PatternSegment[]) => boolean;
 interface RouteInfo {
     readonly method: string | undefined;
     readonly pattern: string;
@@ -386,6 +403,7 @@ interface RouteInfo {
     readonly middleware?: readonly string[];
     readonly requires?: readonly string[];
     readonly guarded?: boolean;
+    readonly permits?: readonly RoutePermits[];
     readonly security?: readonly SecurityScheme[];
 }
 interface CoreRouteAttributes {
@@ -427,6 +445,12 @@ interface HostObserveOptions {
     readonly excerpt?: number;
     passes?(answer: SealedAnswer): boolean;
 }
+interface PeerTarget {
+    readonly url: URL;
+    readonly observable?: readonly string[];
+    readonly keys?: KeysDeclaration | readonly KeysDeclaration[];
+    open(options: OpenOptions): Promise<Link>;
+}
 interface Subscription {
     [Symbol.dispose](): void;
 }
@@ -447,6 +471,7 @@ interface Host {
     awaitsPeer(context: OwnedContext, awaits: boolean): void;
     observe(context: OwnedContext, deliver: (answer: SealedAnswer) => Promise<void> | void, options?: HostObserveOptions): Promise<Observation>;
     shared<T>(key: string, create: () => T): T;
+    connect(peer: PeerTarget, options?: PeerClientOptions): Promise<Client>;
     changes(listener: (change: Change) => void): Subscription;
     represent(path: string, as: OwnedContext): Promise<SealedAnswer>;
     deliver(path: string, answer: SealedAnswer): void;
@@ -457,17 +482,6 @@ interface Host {
     mayGet(path: string, as: OwnedContext): boolean | Promise<boolean>;
     readonly routesVersion: number;
 }
-interface OutgoingRequest {
-    readonly method: string;
-    readonly path: string;
-    readonly query: string;
-    readonly headers: HeaderMap;
-    readonly type: string;
-    readonly body: Body;
-    readonly signal: AbortSignal | undefined;
-    readonly bag: Bag;
-}
-declare const outgoing: (request: Bag, codecs?: CodecTable) => OutgoingRequest;
 interface Link {
     readonly concurrency: number;
     readonly closed: Promise<LinkEnd>;
@@ -503,12 +517,17 @@ interface Credentials {
     readonly username: string;
     readonly password: string;
 }
+interface Serving {
+    readonly host: Host;
+    readonly user: string | undefined;
+}
 interface OpenOptions {
     readonly signal: AbortSignal;
     readonly clock: Clock;
     readonly limits: Limits;
     readonly tls?: TlsOptions | undefined;
     readonly credentials?: Credentials | undefined;
+    readonly serve?: Serving | undefined;
 }
 type RouteLayer = {
     layer(context: Context, next: () => Promise<unknown>): unknown;
@@ -531,6 +550,7 @@ interface Transport {
     bodies?(limit: number): HeldBytes;
     attach?(app: TransportApp): void;
     listen(host: Host): Promise<Listener>;
+    readonly serves?: boolean;
     readonly observable?: readonly string[];
     open(url: URL, options: OpenOptions): Promise<Link>;
 }
@@ -542,6 +562,10 @@ interface Listener {
     }): Promise<void>;
     reload?(tls: TlsOptions): void;
 }
+interface ServedApp {
+    build(): unknown;
+    host(name?: string): Host;
+}
 interface ConnectOptions {
     readonly signal?: AbortSignal;
     readonly timeout?: number;
@@ -550,26 +574,12 @@ interface ConnectOptions {
     readonly maxLinks?: number;
     readonly clock?: Clock;
     readonly limits?: Partial<Limits>;
+    readonly serve?: ServedApp | {
+        readonly app: ServedApp;
+        readonly user?: string;
+    };
 }
 declare const listenerUrl: (scheme: string, address: string, port: number) => URL;
-interface RequestOptions {
-    readonly headers?: HeadersInit;
-    readonly type?: string;
-    readonly signal?: AbortSignal;
-}
-interface Client {
-    readonly pathBase: string;
-    get(path: string, options?: RequestOptions): Promise<ReceivedAnswer>;
-    put(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
-    post(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
-    patch(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
-    delete(path: string, options?: RequestOptions): Promise<ReceivedAnswer>;
-    send(request: Bag): Promise<ReceivedAnswer>;
-    observe(path: string, options?: RequestOptions): AsyncIterable<ReceivedAnswer>;
-    observe(request: Bag): AsyncIterable<ReceivedAnswer>;
-    close(): Promise<void>;
-    [Symbol.asyncDispose](): Promise<void>;
-}
 type Send = (context: RunContext) => unknown;
 declare const CONNECT_OPTIONS: Record<keyof ConnectOptions, true>;
 interface ClientOwner {
@@ -634,7 +644,8 @@ declare class Counters {
     readonly refuse: (channel?: ByteChannel) => void;
     refusal(status: number, code: string, peer?: Peer): void;
     readonly unsecured: (peer: Peer) => void;
-    opened({ remoteAddress: address, remotePort: port }: Peer): () => void;
+    opened({ remoteAddress: address, remotePort: port }: Peer): number;
+    closed({ remoteAddress: address, remotePort: port }: Peer, began: number): void;
     readonly failed: () => void;
     observed(context: Context): void;
 }
@@ -665,14 +676,15 @@ declare const shortTag: (etag: string) => string;
 declare const tagsIn: (field: string) => readonly string[];
 declare const matchesStrongly: (given: string, current: string) => boolean;
 declare const matchesWeakly: (given: string, current: string) => boolean;
-export { ACTIVITY as A, USERS as U, DEFAULT_LIMITS as X, ActivityFeed as a, MAX_SEGMENTS as a4, MAX_SEGMENT_LENGTH as a5, compareSegments as aA, connect as aB, countersOf as aC, expandPattern as aD, isOptionalSegment as aE, isUnrouted as aF, listenerUrl as aG, markFactory as aH, matchPattern as aI, mergeLimits as aJ, optionError as aK, outgoing as aL, paramNames as aM, parsePattern as aN, pathsOfRoute as aO, placeParams as aP, requiredPort as aQ, shortTag as aR, systemClock as aS, tagOfDigest as aT, usersOf as aU, UserWatches as av, acceptsSegment as ax, answersMethod as ay, checkOptions as az, AppCounters as b, CONNECT_OPTIONS as c, COUNTERS as d, argumentError as f, checkSurplus as g, connectWith as h, contentTag as i, factoryName as j, kindOf as k, matchesWeakly as l, matchesStrongly as m, transportFor as n, prefixed as p, Counters as r, tagsIn as t, withinTime as w };
-export type { JsonSchemaOptions as $, Client as B, Clock as C, CollectionContract as D, CollectionItem as E, CollectionPage as F, CollectionQuery as G, Host as H, CollectionQueryInput as I, CollectionTypes as J, ConnectOptions as K, Limits as L, MethodTypes as M, ConnectionClosed as N, OutgoingRequest as O, ConnectionOpened as P, Constraint as Q, ResourceTypes as R, Subscription as S, CoreRouteAttributes as T, Counts as V, Credentials as W, ErrorContract as Y, HostObserveOptions as Z, InputOf as _, Link as a0, LinkEnd as a1, LinkRequestOptions as a2, Listener as a3, MethodContract as a6, MixedParam as a7, MixedSegment as a8, Observation as a9, OptionCheck as aa, ParamsOf as ab, Pattern as ac, PatternParams as ad, PatternSegment as ae, PatternValues as af, Refusal as ag, RepresentationOf as ah, RequestOptions as ai, RouteAttributes as aj, RouteInfo as ak, SchemaResult as al, SecurityScheme as am, Sink as an, StateOf as ao, SubscribeOptions as ap, TimerHandle as aq, TimerOptions as ar, Transport as as, TransportApp as at, TypesOf as au, WatchOptions as aw, ClientOwner as e, LinkLoss as o, OpenOptions as q, ResourceContract as s, SchemaIssue as u, Schema as v, OutputOf as x, Activity as y, Change as z };
+export { ACTIVITY as A, USERS as U, DEFAULT_LIMITS as X, MAX_SEGMENTS as a4, MAX_SEGMENT_LENGTH as a5, answersMethod as aA, checkOptions as aB, compareSegments as aC, connect as aD, countersOf as aE, expandPattern as aF, isOptionalSegment as aG, isUnrouted as aH, listenerUrl as aI, markFactory as aJ, matchPattern as aK, mergeLimits as aL, optionError as aM, outgoing as aN, paramNames as aO, parsePattern as aP, pathsOfRoute as aQ, placeParams as aR, requiredPort as aS, shortTag as aT, systemClock as aU, tagOfDigest as aV, usersOf as aW, UserWatches as ax, acceptsSegment as az, ActivityFeed as b, AppCounters as c, CONNECT_OPTIONS as d, COUNTERS as e, argumentError as f, checkSurplus as g, connectWith as h, contentTag as i, factoryName as j, kindOf as k, matchesWeakly as l, matchesStrongly as m, transportFor as n, prefixed as p, Counters as r, tagsIn as t, withinTime as w };
+export type { JsonSchemaOptions as $, CollectionContract as B, ClientOwner as C, CollectionItem as D, CollectionPage as E, CollectionQuery as F, CollectionQueryInput as G, Host as H, CollectionTypes as I, ConnectOptions as J, ConnectionClosed as K, Limits as L, MethodTypes as M, ConnectionOpened as N, OpenOptions as O, PeerTarget as P, Constraint as Q, ResourceTypes as R, Subscription as S, CoreRouteAttributes as T, Counts as V, Credentials as W, ErrorContract as Y, HostObserveOptions as Z, InputOf as _, Clock as a, Link as a0, LinkEnd as a1, LinkRequestOptions as a2, Listener as a3, MethodContract as a6, MixedParam as a7, MixedSegment as a8, Observation as a9, OptionCheck as aa, ParamsOf as ab, Pattern as ac, PatternParams as ad, PatternSegment as ae, PatternValues as af, Refusal as ag, RepresentationOf as ah, RouteAttributes as ai, RouteInfo as aj, RoutePermits as ak, SchemaResult as al, SecurityScheme as am, ServedApp as an, Serving as ao, Sink as ap, StateOf as aq, SubscribeOptions as ar, TimerHandle as as, TimerOptions as at, Transport as au, TransportApp as av, TypesOf as aw, WatchOptions as ay, LinkLoss as o, OutgoingRequest as q, ResourceContract as s, SchemaIssue as u, Schema as v, OutputOf as x, Activity as y, Change as z };
 
 // host.d.ts
 /// <reference lib="esnext.disposable" />
-import { Clock } from "./index.js";
-export { A as ACTIVITY, a as ActivityFeed, b as AppCounters, c as CONNECT_OPTIONS, d as COUNTERS, e as ClientOwner, U as USERS, f as argumentError, g as checkSurplus, h as connectWith, i as contentTag, j as factoryName, k as kindOf, m as matchesStrongly, l as matchesWeakly, p as prefixed, t as tagsIn, n as transportFor, w as withinTime } from "./entity-tags.js";
-import { LinkAnswer } from "@iopa/context";
+import { C as ClientOwner } from "./entity-tags.js";
+import { PeerTarget, Clock, Limits } from "./index.js";
+export { A as ACTIVITY, b as ActivityFeed, c as AppCounters, d as CONNECT_OPTIONS, e as COUNTERS, U as USERS, f as argumentError, g as checkSurplus, h as connectWith, i as contentTag, j as factoryName, k as kindOf, m as matchesStrongly, l as matchesWeakly, p as prefixed, t as tagsIn, n as transportFor, w as withinTime } from "./entity-tags.js";
+import { LinkAnswer, PeerClientOptions, Client } from "@iopa/context";
 import { ErrorOrigin, IopaError, Logger } from "@iopa/constants";
 import "@iopa/context/host";
 import "./byte-channel.js";
@@ -694,6 +706,11 @@ declare class AnswerQueue {
     cut(): void;
     next(): Promise<Next>;
 }
+interface PeerClientOwner extends ClientOwner {
+    readonly clock: Clock;
+    readonly limits: Limits;
+}
+declare const connectPeer: (peer: PeerTarget, options: PeerClientOptions, owner: PeerClientOwner) => Promise<Client>;
 declare const marked: (error: unknown, origin: ErrorOrigin) => unknown;
 declare const markedCopy: (error: IopaError, origin: ErrorOrigin) => IopaError;
 declare const marking: <T>(origin: ErrorOrigin, work: () => T) => T;
@@ -706,22 +723,22 @@ declare class FailureLog {
 declare const sharedError: (status: number, code: string, detail: string, headers?: Readonly<Record<string, string>>) => IopaError;
 declare const parseHttpDate: (text: string) => number | undefined;
 declare const formatHttpDate: (time: number) => string;
-export { AnswerQueue, FailureLog, NEWEST_ONLY, callSite, formatHttpDate, marked, markedCopy, marking, parseHttpDate, sharedError };
+export { AnswerQueue, ClientOwner, FailureLog, NEWEST_ONLY, callSite, connectPeer, formatHttpDate, marked, markedCopy, marking, parseHttpDate, sharedError };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
 import { IopaError, User, Logger } from "@iopa/constants";
-export { Bag, Body, CAPABILITIES, Capabilities, Codec, CodecTable, DEFAULT_PORTS, HeaderFields, HeadersInit, IOPA_VERSION, IopaError, KeysDeclaration, Logger, MEDIA_TYPES, METHODS, RandomAccessBody, STATUS, User, changesState, decodeText, defineKeys, encodeJson, isControlMethod, isIopaError, parseJson, reasonPhrase, schemeOf } from "@iopa/constants";
+export { Bag, Body, CAPABILITIES, Capabilities, Codec, CodecTable, DEFAULT_PORTS, HeaderFields, HeadersInit, IOPA_VERSION, IopaError, KeysDeclaration, Logger, MEDIA_TYPES, METHODS, RandomAccessBody, STATUS, Trailers, User, changesState, decodeText, defineKeys, encodeJson, idOfUserKey, isControlMethod, isIopaError, parseJson, reasonPhrase, sameUser, schemeOf, userKeyOf } from "@iopa/constants";
 import { Payload, LinkAnswer, Context } from "@iopa/context";
-export { EndReason, Excerpt, LinkAnswer, Payload, Problem, ReceivedAnswer, SealedAnswer } from "@iopa/context";
-import { PathLimits, HeldBytes, BodyHolder, OwnedContext } from "@iopa/context/host";
-export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, RequestSource, Scope, abortable, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isHttp, isLoopback, joinPath, parseUrl, readBody, receivedAnswer } from "@iopa/context/host";
-import { C as Clock, L as Limits, o as LinkLoss, O as OutgoingRequest, q as OpenOptions, r as Counters, R as ResourceTypes, M as MethodTypes, s as ResourceContract, S as Subscription, H as Host, u as SchemaIssue, v as Schema, x as OutputOf } from "./entity-tags.js";
-export { y as Activity, z as Change, B as Client, D as CollectionContract, E as CollectionItem, F as CollectionPage, G as CollectionQuery, I as CollectionQueryInput, J as CollectionTypes, K as ConnectOptions, N as ConnectionClosed, P as ConnectionOpened, Q as Constraint, T as CoreRouteAttributes, V as Counts, W as Credentials, X as DEFAULT_LIMITS, Y as ErrorContract, Z as HostObserveOptions, _ as InputOf, $ as JsonSchemaOptions, a0 as Link, a1 as LinkEnd, a2 as LinkRequestOptions, a3 as Listener, a4 as MAX_SEGMENTS, a5 as MAX_SEGMENT_LENGTH, a6 as MethodContract, a7 as MixedParam, a8 as MixedSegment, a9 as Observation, aa as OptionCheck, ab as ParamsOf, ac as Pattern, ad as PatternParams, ae as PatternSegment, af as PatternValues, ag as Refusal, ah as RepresentationOf, ai as RequestOptions, aj as RouteAttributes, ak as RouteInfo, al as SchemaResult, am as SecurityScheme, an as Sink, ao as StateOf, ap as SubscribeOptions, aq as TimerHandle, ar as TimerOptions, as as Transport, at as TransportApp, au as TypesOf, av as UserWatches, aw as WatchOptions, ax as acceptsSegment, ay as answersMethod, az as checkOptions, aA as compareSegments, aB as connect, aC as countersOf, aD as expandPattern, aE as isOptionalSegment, aF as isUnrouted, aG as listenerUrl, aH as markFactory, aI as matchPattern, aJ as mergeLimits, aK as optionError, aL as outgoing, aM as paramNames, aN as parsePattern, aO as pathsOfRoute, aP as placeParams, aQ as requiredPort, aR as shortTag, aS as systemClock, aT as tagOfDigest, aU as usersOf } from "./entity-tags.js";
+export { Client, EndReason, Excerpt, LinkAnswer, Payload, Peer, PeerClientOptions, Problem, ReceivedAnswer, RequestOptions, SealedAnswer } from "@iopa/context";
+import { PathLimits, HeldBytes, BodyHolder, OwnedContext, Endpoint } from "@iopa/context/host";
+export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, RequestSource, Scope, abortable, addressGroup, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isHttp, isLoopback, joinPath, parseUrl, readBody, receivedAnswer } from "@iopa/context/host";
+import { a as Clock, L as Limits, O as OpenOptions, o as LinkLoss, q as OutgoingRequest, r as Counters, H as Host, R as ResourceTypes, M as MethodTypes, s as ResourceContract, S as Subscription, u as SchemaIssue, v as Schema, x as OutputOf } from "./entity-tags.js";
+export { y as Activity, z as Change, B as CollectionContract, D as CollectionItem, E as CollectionPage, F as CollectionQuery, G as CollectionQueryInput, I as CollectionTypes, J as ConnectOptions, K as ConnectionClosed, N as ConnectionOpened, Q as Constraint, T as CoreRouteAttributes, V as Counts, W as Credentials, X as DEFAULT_LIMITS, Y as ErrorContract, Z as HostObserveOptions, _ as InputOf, $ as JsonSchemaOptions, a0 as Link, a1 as LinkEnd, a2 as LinkRequestOptions, a3 as Listener, a4 as MAX_SEGMENTS, a5 as MAX_SEGMENT_LENGTH, a6 as MethodContract, a7 as MixedParam, a8 as MixedSegment, a9 as Observation, aa as OptionCheck, ab as ParamsOf, ac as Pattern, ad as PatternParams, ae as PatternSegment, af as PatternValues, P as PeerTarget, ag as Refusal, ah as RepresentationOf, ai as RouteAttributes, aj as RouteInfo, ak as RoutePermits, al as SchemaResult, am as SecurityScheme, an as ServedApp, ao as Serving, ap as Sink, aq as StateOf, ar as SubscribeOptions, as as TimerHandle, at as TimerOptions, au as Transport, av as TransportApp, aw as TypesOf, ax as UserWatches, ay as WatchOptions, az as acceptsSegment, aA as answersMethod, aB as checkOptions, aC as compareSegments, aD as connect, aE as countersOf, aF as expandPattern, aG as isOptionalSegment, aH as isUnrouted, aI as listenerUrl, aJ as markFactory, aK as matchPattern, aL as mergeLimits, aM as optionError, aN as outgoing, aO as paramNames, aP as parsePattern, aQ as pathsOfRoute, aR as placeParams, aS as requiredPort, aT as shortTag, aU as systemClock, aV as tagOfDigest, aW as usersOf } from "./entity-tags.js";
 import { B as ByteChannel } from "./byte-channel.js";
 export { a as ByteAddress, b as ByteNetwork, c as ByteReceiver, d as ByteServer, T as TlsOptions, e as checkTlsOptions } from "./byte-channel.js";
-import { D as DatagramChannel } from "./datagram-channel.js";
-export { a as DatagramAddress, b as DatagramNetwork, c as DatagramReceiver } from "./datagram-channel.js";
+import { D as DatagramChannel, a as DatagramNetwork } from "./datagram-channel.js";
+export { b as DatagramAddress, c as DatagramReceiver } from "./datagram-channel.js";
 type BagSeq = number | string;
 interface BagRequest {
     readonly method: string;
@@ -785,7 +802,8 @@ interface SecuredPeer {
     readonly latest: DatagramEndpoint | undefined;
     readonly user: User | undefined;
     readonly maxPayload: number;
-    clientCertificate?(): unknown;
+    readonly proof: User["by"] | undefined;
+    readonly clientCertificate?: (() => unknown) | undefined;
     send(bytes: Uint8Array, to?: "proven" | "latest"): void;
     confirm(): void;
     close(): void;
@@ -818,12 +836,35 @@ interface SecuredChannel {
 }
 interface SecuredDatagrams {
     readonly name: string;
+    readonly exclusive?: boolean;
     over(channel: DatagramChannel, environment: SecurityEnvironment): SecuredChannel;
 }
+interface Handshake {
+    readonly host: string;
+    readonly addresses: readonly string[];
+    readonly port: number;
+    readonly network: DatagramNetwork;
+    readonly dtls: SecuredDatagrams;
+    readonly options: OpenOptions;
+}
+declare class Association implements SecuredReceiver {
+    #private;
+    readonly channel: SecuredChannel;
+    peer: SecuredPeer;
+    constructor(channel: SecuredChannel, place: string);
+    begin(message: (bytes: Uint8Array, unproven: boolean) => void, ended: () => void): void;
+    get refused(): AbortSignal;
+    opened(): void;
+    message(bytes: Uint8Array, _: SecuredPeer, unproven: boolean): void;
+    closed(): void;
+    error(error: Error): void;
+}
+declare const openAssociation: (handshake: Handshake) => Promise<Association>;
 declare const channelClosed: () => IopaError;
 declare const connectionLost: (cause?: unknown) => IopaError;
 declare const linkLost: (loss: LinkLoss, cause?: unknown) => IopaError & LinkLoss;
 declare const lossOf: (error: IopaError, loss: LinkLoss) => IopaError & LinkLoss;
+declare const peerGone: () => IopaError;
 declare const overloaded: (limit: number, what?: string) => IopaError;
 declare const answerTimeout: (ms?: number) => IopaError;
 declare const badAnswer: (detail: string, cause?: unknown) => IopaError;
@@ -854,11 +895,11 @@ declare class CountedConnection implements Connection {
     #private;
     readonly channel: ByteChannel;
     readonly address: string;
-    readonly closed: (() => void) | undefined;
+    readonly began: number;
     lastActive: number;
     kept: boolean;
     requests: number;
-    constructor(channel: ByteChannel, owner: Connections, address: string, closed: (() => void) | undefined);
+    constructor(channel: ByteChannel, owner: Connections, address: string, began: number);
     touch(): void;
     keepAlive(keep: boolean): void;
     busy(requests: number): void;
@@ -866,13 +907,60 @@ declare class CountedConnection implements Connection {
 }
 declare class Connections {
     #private;
-    constructor(clock: Clock, limits: Limited, onIdle: (connection: Connection) => void, counters?: Pick<Counters, "opened" | "refuse">);
+    constructor(clock: Clock, limits: Limited, onIdle: (connection: Connection) => void, counters?: Pick<Counters, "opened" | "closed" | "refuse">);
     get size(): number;
     get sweeps(): number;
     admit(channel: ByteChannel, perAddress?: boolean): Connection | null;
     delete(connection: CountedConnection): void;
     settled(connection: CountedConnection): void;
     drain(timeout: number, goodbye: (connection: Connection) => void): Promise<void>;
+}
+interface SessionHandlers<State> {
+    message(session: SecuredSession<State>, bytes: Uint8Array, unproven: boolean): void;
+    ended(session: SecuredSession<State>): void;
+}
+interface SecuredSessionsInit<State> {
+    readonly host: Host;
+    readonly channel: SecuredChannel;
+    readonly counters: Counters;
+    readonly scheme: string;
+    readonly protocol: string;
+    readonly handlers: SessionHandlers<State>;
+}
+interface SessionOwner<State> {
+    readonly host: Host;
+    readonly counters: Counters;
+    revoke(session: SecuredSession<State>): void;
+}
+interface Waiting {
+    readonly bytes: Uint8Array;
+    readonly unproven: boolean;
+}
+declare class SecuredSession<State> {
+    #private;
+    readonly peer: SecuredPeer;
+    readonly connection: OwnedContext;
+    readonly endpoint: Endpoint;
+    state: State | undefined;
+    waiting: Waiting[] | null;
+    waitingBytes: number;
+    constructor(owner: SessionOwner<State>, peer: SecuredPeer, connection: OwnedContext);
+    look(by: OwnedContext): void;
+    end(): void;
+}
+declare class SecuredSessions<State> implements SecuredReceiver, SessionOwner<State> {
+    #private;
+    readonly host: Host;
+    readonly counters: Counters;
+    constructor(init: SecuredSessionsInit<State>);
+    get size(): number;
+    opened(peer: SecuredPeer): void;
+    message(bytes: Uint8Array, peer: SecuredPeer, unproven: boolean): void;
+    closed(peer: SecuredPeer): void;
+    error(error: Error): void;
+    close(): void;
+    endpointOf(peer: SecuredPeer): Endpoint;
+    revoke({ peer }: SecuredSession<State>): void;
 }
 interface HistoryItem<State = unknown> {
     readonly version: number;
@@ -933,6 +1021,7 @@ interface OpenedRequest {
         readonly id: string;
     };
     protect(response: PlainMessage, kind: "response" | "notification"): PlainMessage | Promise<PlainMessage>;
+    readonly requests?: RequestProtection;
     end(): void;
 }
 interface RefusedRequest {
@@ -964,6 +1053,7 @@ interface ProtectionEnvironment {
 }
 interface MessageProtection {
     readonly name: string;
+    readonly option: number;
     readonly exclusive: boolean;
     start(environment: ProtectionEnvironment): Promise<ActiveProtection>;
 }
@@ -1100,8 +1190,8 @@ declare class ConnectionUser {
     look(by: Context): void;
     close(): void;
 }
-export { ByteChannel, Clock, ConnectionUser, Connections, Counters, DatagramChannel, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, Subscription, Upgrades, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, overloaded, requestBytes, silenceLimit, upgradesOf, validate };
-export type { ActiveProtection, BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, DatagramEndpoint, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, MessageOption, MessageProtection, OpenedRequest, OutboxLimits, PartTypes, PathParams, PlainMessage, PresenceState, ProtectedRequest, ProtectedSource, ProtectionEnvironment, ReadTypes, RefusedRequest, RequestProtection, SecuredChannel, SecuredDatagrams, SecuredEnd, SecuredPeer, SecuredReceiver, SecuredTarget, SecurityEnvironment, TwinContract, TwinState, TwinTypes, Upgradable, UsedUrlParts, WholeTypes };
+export { Association, ByteChannel, Clock, ConnectionUser, Connections, Counters, DatagramChannel, DatagramNetwork, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, SecuredSession, SecuredSessions, Subscription, Upgrades, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, openAssociation, overloaded, peerGone, requestBytes, silenceLimit, upgradesOf, validate };
+export type { ActiveProtection, BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, DatagramEndpoint, Handshake, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, MessageOption, MessageProtection, OpenedRequest, OutboxLimits, PartTypes, PathParams, PlainMessage, PresenceState, ProtectedRequest, ProtectedSource, ProtectionEnvironment, ReadTypes, RefusedRequest, RequestProtection, SecuredChannel, SecuredDatagrams, SecuredEnd, SecuredPeer, SecuredReceiver, SecuredSessionsInit, SecuredTarget, SecurityEnvironment, SessionHandlers, TwinContract, TwinState, TwinTypes, Upgradable, UsedUrlParts, WholeTypes };
 
 // node.d.ts
 /// <reference lib="esnext.disposable" />
