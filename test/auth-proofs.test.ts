@@ -52,7 +52,7 @@ test('a certificate that was checked makes a user, who ends with it', async () =
       request.on('error', reject)
     })
   const user = (await get({ key: pem('ann', 'key'), cert: pem('ann', 'cert') })) as { id: string; by: string; valid: { until: number } }
-  expect(user).toMatchObject({ id: 'ann', by: 'clientCertificate' })
+  expect(user).toMatchObject({ id: 'ann', by: 'certificate' })
   expect(user.valid.until - Date.now()).toBeGreaterThan(86_000_000)
   await expect(get({ key: pem('server', 'key'), cert: pem('server', 'cert') })).rejects.toThrow()
   await expect(get({})).rejects.toThrow()

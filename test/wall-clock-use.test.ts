@@ -30,6 +30,10 @@ const DATES: Readonly<Record<string, string>> = {
   'packages/cookies/src/sessions.ts': 'how long a session is kept',
   'packages/log/src/floods.ts': 'the time of a line',
   'packages/log/src/log.ts': 'the time of a line',
+  'packages/dtls/src/key-exchange/ecdhe-ecdsa.ts': 'the dates of certificates',
+  'packages/dtls/src/sessions/session-store.ts': 'the end of a certificate',
+  'packages/oscore/src/protection.ts': 'the age of a store',
+  'packages/oscore/src/store/number-blocks.ts': 'numbers in the order of time, so that none of an old copy is used again',
   'packages/testing/src/contract/served-app.ts': 'a limit of a test',
   'packages/testing/src/virtual/datagrams.ts': 'the time of a datagram in the trace'
 }

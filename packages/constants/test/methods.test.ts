@@ -36,6 +36,6 @@ describe('schemes, media types and capabilities', () => {
   })
 
   test('CAPABILITIES are URNs of one form', () => {
-    for (const urn of Object.values(CAPABILITIES)) expect(urn).toMatch(/^urn:io\.iopa:[a-z]+$/)
+    for (const urn of Object.values(CAPABILITIES)) expect(urn).toMatch(/^urn:io\.iopa:[a-z]+(?:-[a-z]+)*$/)
   })
 })
