@@ -117,13 +117,16 @@ export class RawCoap {
   readonly #socket: Socket = createSocket('udp4')
   readonly #port: number
   readonly #waiting = new Map<number, (packet: ParsedPacket) => void>()
+  /** Takes the response of a request that was acknowledged without one: a busy machine sends it in a message of its own. */
+  #separate: ((packet: ParsedPacket) => void) | undefined
   #id = Math.floor(Math.random() * 0xffff)
 
   constructor(port: number) {
     this.#port = port
     this.#socket.on('message', datagram => {
       const packet = parse(datagram)
-      this.#waiting.get(packet.messageId)?.(packet)
+      if (packet.confirmable) this.#separate?.(packet)
+      else this.#waiting.get(packet.messageId)?.(packet)
       if (packet.confirmable) this.#socket.send(generate({ ack: true, messageId: packet.messageId, code: '0.00' }), this.#port, '127.0.0.1')
       this.notified(packet)
     })
@@ -132,7 +135,7 @@ export class RawCoap {
   /** Called with every message that comes. */
   notified: (packet: ParsedPacket) => void = () => {}
 
-  /** A confirmable request with these options, and the message that acknowledges it; sent again when nothing comes. */
+  /** A confirmable request with these options, and its response; sent again when nothing comes. */
   request(code: string, options: readonly CoapOption[], token: Uint8Array = new Uint8Array([1])): Promise<ParsedPacket> {
     const messageId = (this.#id = (this.#id + 1) & 0xffff)
     const message = generate({
@@ -152,7 +155,19 @@ export class RawCoap {
         this.#waiting.delete(messageId)
         done()
       }
-      this.#waiting.set(messageId, packet => settle(() => resolve(packet)))
+      const answered = (packet: ParsedPacket): void => settle(() => resolve(packet))
+      this.#waiting.set(messageId, packet => {
+        if (packet.code !== '0.00') {
+          answered(packet)
+          return
+        }
+        clearInterval(again)
+        this.#separate = late => {
+          if (!late.token.equals(token)) return
+          this.#separate = undefined
+          answered(late)
+        }
+      })
       send()
     })
   }
