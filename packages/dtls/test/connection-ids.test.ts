@@ -91,7 +91,7 @@ describe('a session with connection ids', () => {
     expect(server.received.map(({ text }) => text)).toEqual(['mine'])
   })
 
-  test('is told its latest address, and stays at the proven one until it is confirmed', async () => {
+  test('names its latest address, and stays at the proven one until it is confirmed', async () => {
     const { session, rebind, peer, settle, server, client, network } = await roaming()
     rebind()
     peer.send(Buffer.from('moved'))

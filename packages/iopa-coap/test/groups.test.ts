@@ -104,7 +104,7 @@ describe('a client of a group (RFC 7252 section 8)', () => {
     await close()
   })
 
-  test('is told to collect where a method has one answer, and does not observe', async () => {
+  test('refuses methods that have one answer, and observing, and names collect()', async () => {
     const { clock, client, close } = await group(1)
     const failed = (work: Promise<unknown>) => clock.runUntil(work.catch((error: unknown) => error))
     const refused = { status: 501, code: 'group-request', detail: expect.stringMatching(/collect\(\) or discover\(\)/) }

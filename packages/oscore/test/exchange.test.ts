@@ -150,7 +150,7 @@ describe('one value of oscore()', () => {
     for (const url of ['coap://sensor.example:5684', 'coap://other.example']) expect(peer.requests(new URL(url)), url).toBeUndefined()
   })
 
-  test('refuses unprotected requests where it is told to', async () => {
+  test('refuses unprotected requests for the paths that require names', async () => {
     const all = oscore({ contexts: [SERVER], require: true })
     const some = oscore({ contexts: [SERVER], require: path => path.startsWith('/doors') })
     expect([all.exclusive, some.exclusive, oscore({ contexts: [SERVER] }).exclusive]).toEqual([true, false, false])

@@ -160,7 +160,8 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
   }
 }
 
-const endpointOf = (channel: ByteChannel, scheme: string, bodyLimit: number): Endpoint => ({
+/** The two ends of a connection. */
+export const endpointOf = (channel: ByteChannel, scheme: string, bodyLimit: number): Endpoint => ({
   scheme,
   protocol: 'CoAP/1',
   remoteAddress: channel.remoteAddress,

@@ -9,6 +9,7 @@ import { Options } from '../codec/options.ts'
 import { StreamConnection, StreamExchange } from '../exchanges/stream-exchanges.ts'
 import type { StreamRequester } from '../exchanges/stream-requester.ts'
 import { type Server, type ServerInit, serverOver } from '../listeners/server.ts'
+import { endpointOf } from '../listeners/stream-listener.ts'
 import { StreamNotifier } from '../observers/stream-notifier.ts'
 import type { StreamSession } from '../streams/session.ts'
 
@@ -136,17 +137,3 @@ export class ServedByStream implements ServedStream {
     else exchange.respond(CODE.SERVICE_UNAVAILABLE, new Options().add(OPTION.MAX_AGE, BUSY), NOTHING)
   }
 }
-
-const endpointOf = (channel: ByteChannel, scheme: string, bodyLimit: number): Endpoint => ({
-  scheme,
-  protocol: 'CoAP/1',
-  remoteAddress: channel.remoteAddress,
-  remotePort: channel.remotePort,
-  localAddress: channel.localAddress,
-  localPort: channel.localPort,
-  tls: channel.tls,
-  sessionId: `${channel.remoteAddress} ${channel.remotePort} ${channel.localPort}`,
-  rawTransport: channel.raw,
-  bodyLimit,
-  clientCertificate: () => channel.clientCertificate?.()
-})
