@@ -69,8 +69,9 @@ export const runCell = async ({ version, publishers, handler, duration, asks }: 
   const before = mebibytes()
   listening.send('reset')
   await pause(duration / 2)
-  const after = mebibytes()
   let [sent, heard] = [await ask(sending), await ask(listening)]
+  // After the times were asked for: a forced collection stops the server for longer than any of its own turns.
+  const after = mebibytes()
   // A machine that is busy may need longer until each kind of client has had its turn.
   while (!(sent['acknowledged']! > 0 && answered() > 0 && heard['asides']! > 10)) {
     await pause(100)

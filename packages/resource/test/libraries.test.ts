@@ -66,9 +66,9 @@ describe('jsonSchema', () => {
     [{ type: 'array', maxItems: 10, uniqueItems: true }, Array.from({ length: 20_000 }, (_, n) => [n])],
     [{ type: 'object', properties: { a: { maxLength: 10, pattern: '^(a+)+$' } } }, { a: `${'a'.repeat(40)}!` }]
   ])('ends at the bound of a value whose further check would take long: %j', (schema, value) => {
-    const start = performance.now()
+    const start = process.cpuUsage()
     expect(jsonSchema(schema)['~standard'].validate(value)).toMatchObject({ issues: [{}] })
-    expect(performance.now() - start).toBeLessThan(1000)
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(1000)
   })
 
   test('refuses a circular and a huge schema', () => {

@@ -281,12 +281,12 @@ describe('a JSON Patch', () => {
   })
 
   test('tests long arrays in linear time', () => {
-    const start = performance.now()
+    const start = process.cpuUsage()
     const zeros = Array.from({ length: 20_000 }, () => 0)
     expect(apply(zeros, { op: 'test', path: '', value: [...zeros] })).toHaveLength(20_000)
     const ones = zeros.map(() => 1)
     expect(() => apply(zeros, { op: 'test', path: '', value: ones })).toThrow(expect.objectContaining({ code: 'patch-conflict' }))
-    expect(performance.now() - start).toBeLessThan(2000)
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(2000)
   })
 
   test('of too many operations is refused with 413', () => {

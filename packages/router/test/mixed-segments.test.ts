@@ -176,13 +176,13 @@ describe('mixed segments in a table', () => {
 
   test('take hostile segments in time', () => {
     const table = tableOf(Array.from({ length: 100 }, (_, at) => `/{a:[-.a]+}-{b}.{c}.x${at}`))
-    const start = performance.now()
+    const start = process.cpuUsage()
     for (const part of ['-', '.', 'a-', '%', '😀', '-.']) {
       const text = part.repeat(Math.floor(1020 / part.length))
       for (const end of ['', '.x7', '.x99x']) table.find('GET', `/${text}${end}/${'/'.repeat(100_000)}`)
       expect(found(table, `/${'x'.repeat(1025)}-b.c.x7`)).toBeUndefined()
     }
-    expect(performance.now() - start).toBeLessThan(200)
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(200)
   })
 })
 

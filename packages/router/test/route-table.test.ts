@@ -238,9 +238,9 @@ describe('a route table', () => {
 
     test('a path of a million segments takes no noticeable time', () => {
       const path = `/files${'/a'.repeat(1_000_000)}`
-      const start = performance.now()
+      const start = process.cpuUsage()
       expect(found(table, path)).toBeUndefined()
-      expect(performance.now() - start).toBeLessThan(100)
+      expect(process.cpuUsage(start).user / 1000).toBeLessThan(100)
     })
   })
 

@@ -33,6 +33,21 @@ export const answerNoted = (context: Context): boolean => {
   if (method === 'OPTIONS') {
     context.response.status = 204
     context.response.headers.set('allow', allow)
-  } else context.response.fail(new IopaError(405, 'method-not-allowed', `This path answers ${allow}.`, { headers: { allow } }))
+  } else context.response.fail(methodNotAllowed(allow))
   return true
+}
+
+/** One error for each list of methods: what a flood asks for must not cost a stack. The lists are those of routes, so there are few. */
+const REFUSALS = new Map<string, IopaError>()
+const MOST_REFUSALS = 256
+
+const methodNotAllowed = (allow: string): IopaError => {
+  let error = REFUSALS.get(allow)
+  if (error === undefined) {
+    error = new IopaError(405, 'method-not-allowed', `This path answers ${allow}.`, { headers: Object.freeze({ allow }) })
+    error.stack = 'IopaError: method-not-allowed'
+    if (REFUSALS.size >= MOST_REFUSALS) REFUSALS.clear()
+    REFUSALS.set(allow, Object.freeze(error))
+  }
+  return error
 }

@@ -36,9 +36,9 @@ describe('the regex of a parameter', () => {
   ])('accepts %s, and answers a hostile segment in time', source => {
     const { regex } = constraintOf('/{id}', source)
     for (const part of ['0', 'a', 'a-', 'a.', '0.', 'en', '.', 'é']) {
-      const start = performance.now()
+      const start = process.cpuUsage()
       regex.test(`${part.repeat(1023 / part.length)}!`)
-      expect(performance.now() - start).toBeLessThan(200)
+      expect(process.cpuUsage(start).user / 1000).toBeLessThan(200)
     }
   })
 

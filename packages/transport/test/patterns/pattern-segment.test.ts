@@ -62,9 +62,9 @@ describe('text beside a parameter', () => {
     const long = parsePattern(`/{a}${'a'.repeat(500)}b{c}${'a'.repeat(500)}`)
     const checked = parsePattern('/{a:[a-]+(?:x[a-]+)*}.{b:[a-]+}.{c:[a-]+}.json')
     const segments = ['-', 'a', 'a-', '-a', 'a.', '%', '%2d', '😀', '\u0000'].map(part => part.repeat(Math.floor(1024 / part.length)))
-    const start = performance.now()
+    const start = process.cpuUsage()
     for (const segment of segments) for (const pattern of [many, long, checked]) matchPattern(pattern, `/${segment}`)
-    expect(performance.now() - start).toBeLessThan(200)
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(200)
     expect(Object.keys(matchPattern(many, `/${Array(64).fill('a').join('-')}`) ?? {})).toHaveLength(64)
   })
 
