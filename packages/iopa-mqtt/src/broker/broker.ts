@@ -109,7 +109,7 @@ export class Broker {
       allowance: (account: string) => queued.allowance(account),
       relieve: (missing: number) => turns.wait(() => this.#sessions.idle.relieve(queued, missing, ({ outgoing }) => outgoing.queue.bytes))
     }
-    const forwarder = new Forwarder({ topics, fanOuts, queues, authorizations })
+    const forwarder = new Forwarder({ topics, fanOuts, queues, authorizations, journal })
     this.#subscriptions = subscriptions
     this.#topics = topics
     this.#retained = retained
@@ -117,7 +117,7 @@ export class Broker {
 
     const requests = new Requests(host)
     const observations = new TopicObservations(host, requests, topics)
-    const states = new StateUpdates({ host, topics, routes, observations })
+    const states = new StateUpdates({ host, topics, routes, observations, fanOuts })
     const publish = new PublishHandler({ host, admission: this.#admission, states, topics, forwarder, retained }, operation)
     this.#requests = requests
     this.#observations = observations

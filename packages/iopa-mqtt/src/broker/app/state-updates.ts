@@ -3,6 +3,7 @@ import { topicMatches } from '../../topics/topic.ts'
 import { MqttEndpoint } from '../session/endpoint.ts'
 import type { StateSource } from '../session/initial-messages.ts'
 import { type Session, sessionOf } from '../session/session.ts'
+import type { FanOuts } from '../topics/fan-outs.ts'
 import type { Message } from '../topics/message.ts'
 import type { RouteIndex } from '../topics/route-index.ts'
 import { Recipient, type Recipients } from '../topics/subscription.ts'
@@ -16,6 +17,7 @@ export interface StateUpdatesPorts {
   readonly topics: TopicTable
   readonly routes: RouteIndex
   readonly observations: TopicObservations
+  readonly fanOuts: FanOuts
 }
 
 /** A state that is being sent to a session: changes while it is read only mark it, and it is read once more. */
@@ -27,12 +29,23 @@ interface Update {
   readonly sent: (() => void)[]
 }
 
+/** A change that is being passed on to many subscribers, in slices. */
+interface Walk {
+  readonly publisher: Session | null
+  readonly wasState: boolean
+  begun: boolean
+  /** Called when all subscribers have been visited. */
+  readonly visited: (() => void)[]
+}
+
 /** Sends subscribers the states that have changed, by any protocol (design: observation, MQTT rulings d and e). */
 export class StateUpdates implements StateSource<Session> {
   readonly #ports: StateUpdatesPorts
   readonly #topics: TopicTable
   readonly #changed = new ChangedTopics(CHANGED)
-  readonly #updates = new Map<Session, Map<string, Update>>()
+  /** By topic, so that a change costs nothing for the updates of others. */
+  readonly #updates = new Map<string, Map<Session, Update>>()
+  readonly #walks = new Map<string, Walk[]>()
   /** Topic of the PUBLISH whose handler began last: its change is the most likely one. */
   recent: Topic | null = null
 
@@ -69,16 +82,40 @@ export class StateUpdates implements StateSource<Session> {
     if (!recipients.empty) this.#refreshAll(topic, recipients, publisher, wasState)
   }
 
-  #refreshAll(topic: Topic, recipients: Recipients, publisher: Session | null, wasState = false): void {
-    for (const recipient of recipients.list) {
+  #refreshAll(topic: Topic, { list, groups }: Recipients, publisher: Session | null, wasState = false): void {
+    const visit = (index: number): void => {
+      const recipient = list[index]
+      if (recipient === undefined) {
+        groups[index - list.length]?.choose(topic, member => {
+          if (member) this.#update(sessionOf(member.session), topic, new Recipient([member]), wasState)
+        })
+        return
+      }
       const target = recipient.session === publisher ? recipient.own : recipient
       if (target !== null) this.#refresh(topic, target, wasState)
     }
-    for (const group of recipients.groups) {
-      group.choose(topic, member => {
-        if (member) this.#update(sessionOf(member.session), topic, new Recipient([member]), wasState)
-      })
+    const length = list.length + groups.length
+    if (length > SHORT) this.#walk(topic, length, visit, publisher, wasState)
+    else for (let index = 0; index < length; index++) visit(index)
+  }
+
+  /** Visits many subscribers in slices. A change that comes before the first visit needs no walk of its own: states are read after it. */
+  #walk(topic: Topic, length: number, visit: (index: number) => void, publisher: Session | null, wasState: boolean): void {
+    let walks = this.#walks.get(topic.name)
+    if (walks?.some(walk => !walk.begun && walk.publisher === publisher && walk.wasState === wasState)) return
+    if (!walks) this.#walks.set(topic.name, (walks = []))
+    const walk: Walk = { publisher, wasState, begun: false, visited: [] }
+    walks.push(walk)
+    const begin = (index: number): void => {
+      walk.begun = true
+      visit(index)
     }
+    this.#ports.fanOuts.add(topic.name, length, 0, begin, () => {
+      // Walks of one topic end in the order in which they began.
+      walks.shift()
+      if (walks.length === 0) this.#walks.delete(topic.name)
+      for (const visited of walk.visited) visited()
+    })
   }
 
   /** The answer to a GET of a topic in the name of a session; null if it failed. */
@@ -121,13 +158,17 @@ export class StateUpdates implements StateSource<Session> {
     const settle = (): void => {
       if (--open === 0) done()
     }
-    for (const [session, updates] of this.#updates) {
-      const update = session.stored ? updates.get(topic.name) : undefined
-      if (!update) continue
-      open++
-      update.sent.push(settle)
+    const awaitUpdates = (): void => {
+      for (const [session, update] of this.#updates.get(topic.name) ?? []) {
+        if (!session.stored) continue
+        open++
+        update.sent.push(settle)
+      }
+      settle()
     }
-    settle()
+    const last = this.#walks.get(topic.name)?.at(-1)
+    if (last) last.visited.push(awaitUpdates)
+    else awaitUpdates()
   }
 
   #topicOf(path: string): Topic | null {
@@ -153,9 +194,9 @@ export class StateUpdates implements StateSource<Session> {
 
   /** Reads the state for a session and sends it; if it changes meanwhile, it is read once more. */
   #update(session: Session, topic: Topic, recipient: Recipient, wasState: boolean): void {
-    let updates = this.#updates.get(session)
-    if (!updates) this.#updates.set(session, (updates = new Map()))
-    const running = updates.get(topic.name)
+    let updates = this.#updates.get(topic.name)
+    if (!updates) this.#updates.set(topic.name, (updates = new Map()))
+    const running = updates.get(session)
     if (running) {
       running.dirty = true
       running.wasState = wasState
@@ -163,7 +204,7 @@ export class StateUpdates implements StateSource<Session> {
       return
     }
     const update: Update = { recipient, dirty: false, wasState, sent: [] }
-    updates.set(topic.name, update)
+    updates.set(session, update)
     this.#run(session, topic, update)
   }
 
@@ -184,9 +225,9 @@ export class StateUpdates implements StateSource<Session> {
   }
 
   #finish(session: Session, topic: Topic, update: Update): void {
-    const updates = this.#updates.get(session)
-    updates?.delete(topic.name)
-    if (updates?.size === 0) this.#updates.delete(session)
+    const updates = this.#updates.get(topic.name)
+    updates?.delete(session)
+    if (updates?.size === 0) this.#updates.delete(topic.name)
     for (const sent of update.sent) sent()
   }
 }
@@ -200,6 +241,8 @@ const publisherOf = (origin: Change['origin']): MqttEndpoint | null => (origin?.
 
 const sessionBehind = (origin: Change['origin']): Session | null => publisherOf(origin)?.session ?? null
 
+/** Most subscribers that are visited at once. */
+const SHORT = 512
 /** Paths that one piece of a search looks at. */
 const LOOKS = 64
 /** Changed topics that are remembered. */

@@ -15,6 +15,11 @@ export class Journal {
   #waiting: ((kept: boolean) => void)[] = []
   #writing: Promise<void> | null = null
   #scheduled = false
+  /** True while records are made over several turns that belong into one write. */
+  #held = false
+  /** True while the records of such a walk wait to be written. */
+  #due = false
+  readonly #walks: ((done: () => void) => void)[] = []
 
   constructor(store: Store | null, logger: Logger, clock: Clock) {
     this.active = store !== null
@@ -40,7 +45,16 @@ export class Journal {
     this.#schedule()
   }
 
-  /** Resolves when everything is written. */
+  /**
+   * Calls `walk`, which may add records over several turns and then calls back: all of them go into one write, so that a crash keeps all of
+   * them or none. Nothing is written meanwhile. One walk follows the other, each after the write of the one before has begun.
+   */
+  together(walk: (done: () => void) => void): void {
+    this.#walks.push(walk)
+    this.#nextWalk()
+  }
+
+  /** Resolves when everything is written that was added; what a walk adds after that is not. */
   async flush(): Promise<void> {
     while (this.#writing !== null || this.#batch.length > 0) await (this.#writing ?? this.#write())
   }
@@ -57,6 +71,18 @@ export class Journal {
     // A microtask later, so that everything of one read goes into one write.
     queueMicrotask(() => {
       this.#scheduled = false
+      if (this.#writing === null && !this.#held) void this.#write()
+    })
+  }
+
+  #nextWalk(): void {
+    if (this.#held || this.#due) return
+    const walk = this.#walks.shift()
+    if (walk === undefined) return
+    this.#held = true
+    walk(() => {
+      this.#held = false
+      this.#due = true
       if (this.#writing === null) void this.#write()
     })
   }
@@ -66,6 +92,7 @@ export class Journal {
     const waiting = this.#waiting
     this.#batch = []
     this.#waiting = []
+    this.#due = false
     const write = batch.length === 0 ? Promise.resolve() : (this.#store as Store).write(batch)
     const settled = write.then(
       () => true,
@@ -80,6 +107,7 @@ export class Journal {
       this.#writing = null
       if (this.#batch.length > 0 || this.#waiting.length > 0) this.#schedule()
     })
+    this.#nextWalk()
     return this.#writing
   }
 }

@@ -1,3 +1,4 @@
+import type { Journal } from '../operation/journal.ts'
 import { ALLOWED, DENIED, type StagedMessage, type Subscriber, UNKNOWN } from '../ports.ts'
 import type { FanOuts } from './fan-outs.ts'
 import type { Message } from './message.ts'
@@ -20,6 +21,7 @@ export interface ForwarderPorts {
   readonly queues: QueueRoom
   /** Authorizations that wait to be decided. */
   readonly authorizations: { readonly waiting: number }
+  readonly journal: Pick<Journal, 'together'>
 }
 
 /** Forwards messages to the sessions that have subscribed and are authorized (MQTT 5 section 4.5). No client waits for another. */
@@ -28,8 +30,10 @@ export class Forwarder {
   readonly #fanOuts: FanOuts
   readonly #queues: QueueRoom
   readonly #authorizations: { readonly waiting: number }
+  readonly #journal: Pick<Journal, 'together'>
 
-  constructor({ topics, fanOuts, queues, authorizations }: ForwarderPorts) {
+  constructor({ topics, fanOuts, queues, authorizations, journal }: ForwarderPorts) {
+    this.#journal = journal
     this.#topics = topics
     this.#fanOuts = fanOuts
     this.#queues = queues
@@ -88,27 +92,21 @@ export class Forwarder {
    */
   stage(message: Message, topic: Topic, staged: (send: (kept: boolean) => void) => void): void {
     const accepted: Recipient[] = []
+    const accept = (recipient: Recipient): void => void accepted.push(recipient)
     let open = 1
     const settle = (): void => {
-      if (--open > 0) return
-      // All at once, in one write with the acknowledgement of the publisher: otherwise a crash in between would deliver a QoS 2 message twice.
-      const direct: Recipient[] = []
-      const waiting: (readonly [Subscriber, StagedMessage])[] = []
-      for (const recipient of accepted) {
-        const { session } = recipient
-        if (!session.stored || recipient.qos === 0) direct.push(recipient)
-        else if (!session.ended) {
-          const delivery = session.outgoing.stage(message, recipient)
-          if (delivery) waiting.push([session, delivery])
-        }
-      }
-      staged(kept => this.#send(message, direct, waiting, kept))
+      if (--open === 0) this.#stageAll(message, topic, accepted, staged)
     }
-    const accept = (recipient: Recipient): void => void accepted.push(recipient)
     const { list, groups } = this.#topics.recipients(topic)
-    for (const one of list) {
+    const consider = (index: number): void => {
+      const one = list[index]
+      if (one === undefined) {
+        open++
+        offerGroup(groups[index - list.length] as SharedGroup, message, topic, accept, settle)
+        return
+      }
       const recipient = one.session === message.publisher ? one.own : one
-      if (recipient === null) continue
+      if (recipient === null) return
       const { authorization } = recipient.session
       const known = authorization.of(topic, recipient)
       if (known === ALLOWED) accept(recipient)
@@ -124,12 +122,39 @@ export class Forwarder {
         }
       }
     }
-    for (const group of groups) {
-      open++
-      offerGroup(group, message, topic, accept, settle)
-    }
-    settle()
+    this.#walk(message, topic, list.length + groups.length, consider, settle)
     if (open > 0) message.detach()
+  }
+
+  /** All go into one write, with the acknowledgement of the publisher: otherwise a crash in between would deliver a QoS 2 message twice. */
+  #stageAll(message: Message, topic: Topic, accepted: readonly Recipient[], staged: (send: (kept: boolean) => void) => void): void {
+    const direct: Recipient[] = []
+    const waiting: (readonly [Subscriber, StagedMessage])[] = []
+    const stage = (index: number): void => {
+      const recipient = accepted[index] as Recipient
+      const { session } = recipient
+      if (!session.stored || recipient.qos === 0) direct.push(recipient)
+      else if (!session.ended) {
+        const delivery = session.outgoing.stage(message, recipient)
+        if (delivery) waiting.push([session, delivery])
+      }
+    }
+    const done = (): void => staged(kept => this.#send(message, topic, direct, waiting, kept))
+    if (accepted.length > SHORT) {
+      const reserved = accepted.length * message.size
+      this.#fanOuts.bytes += reserved
+      message.detach()
+      this.#journal.together(finished => {
+        this.#fanOuts.bytes -= reserved
+        this.#fanOuts.add(topic.name, accepted.length, message.size, stage, () => {
+          done()
+          finished()
+        })
+      })
+    } else {
+      for (let index = 0; index < accepted.length; index++) stage(index)
+      done()
+    }
   }
 
   /** True if the queues together have room for a message. Checked before the first delivery: a refused message goes to no subscriber. */
@@ -152,21 +177,35 @@ export class Forwarder {
     return false
   }
 
-  #send(message: Message, direct: readonly Recipient[], waiting: readonly (readonly [Subscriber, StagedMessage])[], kept: boolean): void {
-    for (const [, delivery] of waiting) {
-      delivery.kept = true
-      delivery.cancelled = !kept
-    }
+  #send(
+    message: Message,
+    topic: Topic,
+    direct: readonly Recipient[],
+    waiting: readonly (readonly [Subscriber, StagedMessage])[],
+    kept: boolean
+  ): void {
     const now = kept ? direct : []
     const give = (index: number): void => {
       const recipient = now[index]
       if (recipient) recipient.session.outgoing.deliver(message, recipient)
-      else waiting[index - now.length]?.[0].outgoing.pump()
+      else {
+        const [session, delivery] = waiting[index - now.length] as readonly [Subscriber, StagedMessage]
+        delivery.kept = true
+        delivery.cancelled = !kept
+        session.outgoing.pump()
+      }
     }
-    const length = now.length + waiting.length
-    if (length > SHORT || (this.#fanOuts.busy && this.#fanOuts.has(message.topic))) {
-      if (!this.#fanOuts.add(message.topic, length, message.size, give, NOTHING)) message.detach()
-    } else for (let index = 0; index < length; index++) give(index)
+    this.#walk(message, topic, now.length + waiting.length, give, NOTHING)
+  }
+
+  /** Calls `give` for each index and then `done`: at once, or in slices where there are many recipients or such a walk comes first. */
+  #walk(message: Message, topic: Topic, length: number, give: (index: number) => void, done: () => void): void {
+    if (length > SHORT || (this.#fanOuts.busy && this.#fanOuts.has(topic.name))) {
+      if (!this.#fanOuts.add(topic.name, length, message.size, give, done)) message.detach()
+      return
+    }
+    for (let index = 0; index < length; index++) give(index)
+    done()
   }
 }
 
