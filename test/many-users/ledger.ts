@@ -109,12 +109,12 @@ export class Ledger {
   }
 
   /** The session that a CONNACK is about. */
-  connected(user: string, clientId: string, stream: number, present: boolean, expiry: number, clean: boolean): SessionModel {
+  connected(user: string, clientId: string, stream: number, present: boolean | null, expiry: number, clean: boolean): SessionModel {
     const key = `${user}\0${clientId}`
     this.#answered(key)
     // A CONNACK that was on its way when the user was revoked is about a session that has ended.
     const isRevoked = this.now() - (this.revocations.get(user) ?? Number.NEGATIVE_INFINITY) < ON_ITS_WAY
-    const overlaps = isRevoked || this.#overlapping.has(key)
+    const overlaps = isRevoked || present === null || this.#overlapping.has(key)
     let session = isRevoked ? undefined : this.#current.get(key)
     // What ended it may have come after this CONNECT.
     if (session?.over && !session.isRevoked && present && this.now() - session.endedTime < ON_ITS_WAY) session.over = false
@@ -142,6 +142,14 @@ export class Ledger {
     session.expiry = expiry
     if (this.#connecting.get(key) === 0) this.#overlapping.delete(key)
     return session
+  }
+
+  /** Whether a client finds its session; null where that cannot be told. */
+  keeps(user: string, clientId: string, clean: boolean): boolean | null {
+    if (clean) return false
+    const session = this.#current.get(`${user}\0${clientId}`)
+    const sure = session && !session.over && !session.doubtful && session.expiry >= LASTING && !this.#evicts
+    return sure && session.mayWait(this.tokens.values(), this.rights, this.now()) < this.queue ? true : null
   }
 
   #answered(key: string): void {

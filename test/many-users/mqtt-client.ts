@@ -51,7 +51,7 @@ export class MqttClient {
     )
   }
 
-  get version(): 4 | 5 {
+  get version(): 3 | 4 | 5 {
     return this.#form.version
   }
 
@@ -121,9 +121,12 @@ export class MqttClient {
 
   #connected(packet: Packet): void {
     const { userName, clientId, clean } = this.#form
-    const session = this.#ledger.connected(userName, clientId, this.stream, packet.sessionPresent, this.#expiry, clean)
+    // MQTT 3.1 has no such flag.
+    const present = this.version === 3 ? this.#ledger.keeps(userName, clientId, clean) : packet.sessionPresent
+    if (this.version === 3 && packet.sessionPresent) this.#ledger.fault(`${clientId}: MQTT 3.1 has no flag for a session that is present`)
+    const session = this.#ledger.connected(userName, clientId, this.stream, present, this.#expiry, clean)
     this.session = session
-    if (!packet.sessionPresent) {
+    if (present === false) {
       session.outgoing.clear()
       session.incoming.clear()
     }

@@ -1,4 +1,4 @@
-// The packets of MQTT 3.1.1 and 5 as a test writes and reads them, apart from the codec under test.
+// The packets of MQTT 3.1, 3.1.1 and 5 as a test writes and reads them, apart from the codec under test.
 
 export const PACKET = {
   CONNECT: 1,
@@ -55,7 +55,8 @@ export interface Will {
 }
 
 export interface Connect {
-  readonly version: 4 | 5
+  /** 3 is MQTT 3.1. */
+  readonly version: 3 | 4 | 5
   readonly clientId: string
   /** Empty for none. */
   readonly userName: string
@@ -68,7 +69,7 @@ export interface Connect {
 
 export const connect = ({ version, clientId, userName, clean, expiry, receiveMaximum, will }: Connect): Buffer => {
   const flags = (userName === '' ? 0 : 128) | (clean ? 2 : 0) | (will === null ? 0 : 4 | (will.qos << 3) | (will.retain ? 32 : 0))
-  const parts = [text('MQTT'), u8(version), u8(flags), u16(0)]
+  const parts = [text(version === 3 ? 'MQIsdp' : 'MQTT'), u8(version), u8(flags), u16(0)]
   if (version === 5) parts.push(properties([u8(0x11), u32(expiry), u8(0x21), u16(receiveMaximum)]))
   parts.push(text(clientId))
   if (will !== null) {

@@ -13,7 +13,7 @@ export type Step = { readonly wait: number } & (
       readonly slot: number
       readonly user: string
       readonly clientId: string
-      readonly version: 4 | 5
+      readonly version: 3 | 4 | 5
       readonly clean: boolean
       readonly lasting: number
       readonly window: number
@@ -68,7 +68,7 @@ export const stepsOf = (seed: number, count: number): Step[] => {
     slot: at,
     user: pick(USERS),
     clientId: pick(CLIENT_IDS),
-    version: pick([4, 5, 5]),
+    version: pick([3, 4, 4, 5, 5, 5, 5]),
     clean: chance(0.25),
     lasting: pick([0, 5, 1e6, 1e6, 1e6]),
     window: pick([1, 3, 20, 60]),
