@@ -2,14 +2,9 @@ import { settleGroups } from './groups.ts'
 import type { Publish, Will } from './mqtt-packets.ts'
 import { Receipts } from './receipts.ts'
 import type { Rights } from './rights.ts'
-import { SessionModel, type Token } from './sessions.ts'
+import { LASTING, ON_ITS_WAY, SessionModel, type Token } from './sessions.ts'
 import { SubscriptionChanges } from './subscription-changes.ts'
 import { WillModel } from './wills.ts'
-
-/** Milliseconds within which what was sent over the network has arrived and been handled. */
-export const ON_ITS_WAY = 300
-/** Seconds of expiry from which on no session of a world expires. */
-export const LASTING = 100_000
 
 /** The model of one world: what was published, who may have it and who must get it. Everything that breaks it is a fault. */
 export class Ledger {
@@ -146,10 +141,9 @@ export class Ledger {
 
   /** Whether a client finds its session; null where that cannot be told. */
   keeps(user: string, clientId: string, clean: boolean): boolean | null {
-    if (clean) return false
     const session = this.#current.get(`${user}\0${clientId}`)
-    const sure = session && !session.over && !session.doubtful && session.expiry >= LASTING && !this.#evicts
-    return sure && session.mayWait(this.tokens.values(), this.rights, this.now()) < this.queue ? true : null
+    if (clean || !session?.isSure || this.#evicts) return clean ? false : null
+    return session.mayWait(this.tokens.values(), this.rights, this.now()) < this.queue ? true : null
   }
 
   #answered(key: string): void {

@@ -1,5 +1,5 @@
 import type { ByteChannel, ByteNetwork } from '@iopa/transport'
-import { LASTING, type Ledger } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
 import {
   acknowledge,
   type Connect,
@@ -14,7 +14,7 @@ import {
   subscribe,
   unsubscribe
 } from './mqtt-packets.ts'
-import type { Outgoing, SessionModel, SubscriptionModel, Token } from './sessions.ts'
+import { LASTING, type Outgoing, type SessionModel, type SubscriptionModel, type Token } from './sessions.ts'
 
 /** Messages that one client leaves unacknowledged; the broker allows 64. */
 const MOST_OUTGOING = 40

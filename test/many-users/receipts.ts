@@ -1,6 +1,6 @@
-import { type Ledger, ON_ITS_WAY } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
 import type { Packet } from './mqtt-packets.ts'
-import type { SessionModel, Token } from './sessions.ts'
+import { ON_ITS_WAY, type SessionModel, type Token } from './sessions.ts'
 import { tokensIn } from './tokens.ts'
 
 /** Checks everything that comes to a client: whether it may have it, how often it comes, and in which order. */

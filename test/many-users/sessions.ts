@@ -1,6 +1,11 @@
 import type { Publish, Subscribe } from './mqtt-packets.ts'
 import { matches, type Rights, shared } from './rights.ts'
 
+/** Milliseconds within which what was sent over the network has arrived and been handled. */
+export const ON_ITS_WAY = 300
+/** Seconds of expiry from which on no session of a world expires. */
+export const LASTING = 100_000
+
 /** One subscription of a session, with the places in the order of events at which it began and ended. */
 export interface SubscriptionModel extends Subscribe {
   /** `$share/<group>/<filter>`; empty for a plain one. */
@@ -100,6 +105,11 @@ export class SessionModel {
   constructor(user: string, clientId: string) {
     this.user = user
     this.clientId = clientId
+  }
+
+  /** True while nothing that it did or met can have ended it. */
+  get isSure(): boolean {
+    return !this.over && !this.doubtful && this.expiry >= LASTING
   }
 
   get name(): string {

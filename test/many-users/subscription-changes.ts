@@ -1,6 +1,6 @@
-import { type Ledger, ON_ITS_WAY } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
 import type { Subscribe } from './mqtt-packets.ts'
-import { type SessionModel, type SubscriptionModel, subscriptionModel } from './sessions.ts'
+import { ON_ITS_WAY, type SessionModel, type SubscriptionModel, subscriptionModel } from './sessions.ts'
 
 /** What clients have subscribed to: as asked for, granted, replaced and ended. */
 export class SubscriptionChanges {

@@ -1,5 +1,5 @@
-import { type Ledger, ON_ITS_WAY } from './ledger.ts'
-import type { SessionModel, Token } from './sessions.ts'
+import type { Ledger } from './ledger.ts'
+import { ON_ITS_WAY, type SessionModel, type Token } from './sessions.ts'
 
 /** Which wills may be published, which must be, and which may not. */
 export class WillModel {

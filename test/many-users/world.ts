@@ -3,11 +3,12 @@ import type { EmbeddedOptions } from '@iopa/mqtt'
 import { seededRandom, type VirtualClock, type VirtualNetwork, virtualClock, virtualNetwork } from '@iopa/testing'
 import { CuttableStore } from './cuttable-store.ts'
 import { FinalChecks } from './final-checks.ts'
-import { LASTING, Ledger } from './ledger.ts'
+import { Ledger } from './ledger.ts'
 import { MqttClient } from './mqtt-client.ts'
 import { CoapObserver, HttpObserver, type Observer, TcpObserver } from './observers.ts'
 import { Rights } from './rights.ts'
 import { type ServedApp, serve, Truth } from './served-app.ts'
+import { LASTING } from './sessions.ts'
 import { OBSERVERS, SLOTS, type Step } from './steps.ts'
 
 export interface WorldResult {
