@@ -33,7 +33,7 @@ const worldForm = (seed: number): WorldForm => {
   const random = seededRandom(seed ^ 0x5eed)
   const pick = <T>(...list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
   const queue = pick(1000, 1000, 15)
-  const maxSessions = pick(20_000, 20_000, 20_000, 13)
+  const maxSessions = pick(20_000, 20_000, 7, 13)
   return {
     stored: pick(true, false),
     slow: pick(true, true, false),
