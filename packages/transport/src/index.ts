@@ -88,7 +88,8 @@ export {
   parseUrl,
   readBody,
   receivedAnswer,
-  Scope
+  Scope,
+  withPayload
 } from '@iopa/context/host'
 export type { OptionCheck } from './arguments/arguments.ts'
 export { checkOptions, markFactory, optionError, requiredPort } from './arguments/arguments.ts'
