@@ -97,6 +97,7 @@ export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq } from './bags/
 export { decodeBagAnswer, decodeBagRequest, decodeBagSeq } from './bags/bag-decoder.ts'
 export { encodeBagAnswer, encodeBagRequest } from './bags/bag-encoder.ts'
 export type { ByteAddress, ByteChannel, ByteNetwork, ByteReceiver, ByteServer } from './channels/byte-channel.ts'
+export { proxiedBy } from './channels/byte-channel.ts'
 export type { DatagramAddress, DatagramChannel, DatagramNetwork, DatagramReceiver } from './channels/datagram-channel.ts'
 export { nextChunk, silenceLimit } from './channels/next-chunk.ts'
 export type { OutboxLimits } from './channels/outbox.ts'
