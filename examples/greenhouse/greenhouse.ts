@@ -1,6 +1,6 @@
 // The greenhouse: beds whose devices report, valves that water them, and the people who look after both, on every protocol that it is given.
 import { App, type AppOptions, IopaError, reply, type Transport, type User } from '@iopa/appbuilder'
-import { allow, anyOf, apiKey, bearer } from '@iopa/auth'
+import { allow } from '@iopa/auth'
 import { cacheControl, etag } from '@iopa/cache'
 import { compress } from '@iopa/compress'
 import { sessions } from '@iopa/cookies'
@@ -18,7 +18,7 @@ import { health } from '@iopa/telemetry'
 import { prometheus } from '@iopa/telemetry/prometheus'
 import { LIMITS, Photos, readPhoto } from './photos.ts'
 import { bed, beds, login, valve, valves } from './resources.ts'
-import { type Device, keysOf, type Person, passwordsOf, RULES } from './users.ts'
+import { credentials, type Device, keysOf, type Person, passwordsOf, RULES } from './users.ts'
 
 export interface GreenhouseOptions {
   readonly people: readonly Person[]
@@ -27,6 +27,8 @@ export interface GreenhouseOptions {
   readonly dashboard: string
   /** Requests of a user in a minute. */
   readonly limit?: number
+  /** Wrong passwords and keys from an address in a minute. */
+  readonly guesses?: number
   readonly log?: LogOptions
   readonly app?: AppOptions
 }
@@ -35,7 +37,10 @@ export interface GreenhouseOptions {
 const DRY = 30
 const WET = 60
 
-export const greenhouse = (transports: readonly Transport[], { people, devices, dashboard, limit = 600, ...options }: GreenhouseOptions) => {
+export const greenhouse = (
+  transports: readonly Transport[],
+  { people, devices, dashboard, limit = 600, guesses = 20, ...options }: GreenhouseOptions
+) => {
   const personOf = passwordsOf(people)
   const deviceOf = keysOf(devices)
 
@@ -50,7 +55,8 @@ export const greenhouse = (transports: readonly Transport[], { people, devices, 
     .use(secureHeaders({ trustedOrigins: [dashboard] }))
     .use(compress())
     .use(sessions({ user: session => session.get<User>('user') }))
-    .use(anyOf([bearer({ verify: deviceOf, connectPassword: true }), apiKey({ verify: deviceOf, query: 'key' })], { optional: true }))
+    .use(rateLimit({ limit: guesses, counts: 'refusals', name: 'wrong-credentials' }))
+    .use(credentials(personOf, deviceOf))
     .use(rateLimit({ limit }))
     .use(allow(RULES))
     .use(router())

@@ -1,5 +1,5 @@
 // Who uses the greenhouse, and who may do what.
-import { type Rule, sameSecret, verifyPassword } from '@iopa/auth'
+import { anyOf, apiKey, basic, bearer, type OptionalAuthentication, type Rule, sameSecret, verifyPassword } from '@iopa/auth'
 
 /** A person, with what `hashPassword` gave for the password. */
 export interface Person {
@@ -25,6 +25,17 @@ export const keysOf = (devices: readonly Device[]) => (key: string) => {
   const device = devices.find(known => sameSecret(key, known.key))
   return device && { id: device.id, roles: ['device'] }
 }
+
+/** Devices send their key as they can; scripts of people send Basic, which browsers are not asked for, as the page has a form. */
+export const credentials = (personOf: ReturnType<typeof passwordsOf>, deviceOf: ReturnType<typeof keysOf>): OptionalAuthentication =>
+  anyOf(
+    [
+      bearer({ verify: deviceOf, connectPassword: true }),
+      apiKey({ verify: deviceOf, query: 'key' }),
+      basic({ verify: personOf, challenge: false, remember: 60_000 })
+    ],
+    { optional: true }
+  )
 
 export const RULES: readonly Rule[] = [
   { anyone: true, may: 'read', to: ['/', '/main.js', '/style.css', '/icon.svg'] },

@@ -15,7 +15,7 @@ const PNG = Buffer.from('89504e470d0a1a0a0000000d', 'hex')
 type Line = Record<string, unknown>
 const lines: Line[] = []
 
-const build = (options: { limit?: number } = {}) =>
+const build = (options: { limit?: number; guesses?: number } = {}) =>
   planted([http({ port: 0 }), coap({ port: 0 }), mqtt({ port: 0 }), tcp({ port: 0 }), udp({ port: 0 })], {
     log: { to: (_, record) => void lines.push({ ...record }) },
     ...options
@@ -217,6 +217,46 @@ test('gives one user one budget over all protocols', async () => {
     await client.close()
   }
   expect(statuses).toEqual([200, 200, 200, 429])
+})
+
+test('takes passwords of scripts, and asks no browser for them', async () => {
+  const basic = (password: string) => ({ authorization: `Basic ${Buffer.from(`gardener:${password}`).toString('base64')}` })
+  const [right, wrong, none] = await Promise.all([basic('of gardener'), basic('guessed'), {}].map(headers => web('/valves/herbs', { headers })))
+  expect([right?.status, wrong?.status, none?.status]).toEqual([200, 401, 401])
+  for (const refused of [wrong, none]) expect(refused?.headers.get('www-authenticate')).toMatch(/^Bearer realm="app"(?:, error="invalid_token")?$/)
+})
+
+test('lets an address guess a few times, over all protocols together', async () => {
+  const guarded = await build({ guesses: 5 })
+  ended.push(() => guarded.close())
+  const at: Record<string, string> = {}
+  for (const { url } of await guarded.listen()) at[url.protocol.slice(0, -1)] = url.href
+  const things = await guarded.connect(at['coap'] as string)
+  ended.push(() => things.close())
+  const ask = async (path: string, init: RequestInit = {}) => (await fetch(new URL(path, at['http']), init)).status
+  const signIn = (password: string) =>
+    ask('/session', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name: 'gardener', password }) })
+  const connecting = (password: string) =>
+    connectAsync(at['mqtt'] as string, { protocolVersion: 5, reconnectPeriod: 0, username: 'herbs', password }).catch(
+      ({ code }: { code: number }) => code
+    )
+  // A page without a session, and what is right, cost nothing.
+  for (let turn = 0; turn < 10; turn++) expect(await ask('/valves/herbs')).toBe(401)
+  expect((await things.get(`/valves/herbs?key=${KEY}`)).status).toBe(200)
+  const statuses = [
+    (await things.get('/valves/herbs?key=guessed')).status,
+    await ask('/valves/herbs', { headers: { authorization: 'Bearer guessed' } }),
+    await ask('/valves/herbs', { headers: { authorization: `Basic ${btoa('gardener:guessed')}` } }),
+    await signIn('guessed'),
+    await connecting('guessed')
+  ]
+  expect(statuses).toEqual([401, 401, 401, 401, 0x86])
+  expect([
+    (await things.get(`/valves/herbs?key=${KEY}`)).status,
+    await ask('/valves/herbs', { headers: bearer }),
+    await signIn('of gardener'),
+    await connecting(KEY)
+  ]).toEqual([429, 429, 429, 0x9f])
 })
 
 test('lets pages of the dashboard in, and changes of other sites not', async () => {

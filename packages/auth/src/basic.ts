@@ -20,6 +20,11 @@ export interface BasicOptions {
   readonly name?: string
   /** Lets requests without credentials pass, without a user. */
   readonly optional?: boolean
+  /**
+   * False accepts credentials without asking for them: a browser shows no dialog for a page of the app that has its own form. Put another scheme that has
+   * a challenge beside it, such as `bearer()`: an answer 401 needs one (RFC 9110 section 15.5.2). True unless given.
+   */
+  readonly challenge?: boolean
   /** Verifications that run at once; 4 unless given. */
   readonly concurrency?: number
   /** Verifications that wait; beyond it requests get 503. 256 unless given. */
@@ -33,14 +38,15 @@ const OPTIONS: Record<keyof BasicOptions, OptionCheck> = {
   realm: true,
   name: true,
   optional: 'flag',
+  challenge: 'flag',
   concurrency: true,
   queue: true,
   remember: true
 }
 
 class Basic implements Scheme {
-  readonly challenge: string
-  readonly refusal: string
+  readonly challenge: string | null
+  readonly refusal: string | null
   readonly security: Scheme['security']
   readonly #options: BasicOptions
   readonly #name: string
@@ -48,12 +54,12 @@ class Basic implements Scheme {
   readonly #remembered: RememberedCredentials | null
 
   constructor(options: BasicOptions) {
-    const { name = 'basic', realm, concurrency = 4, queue = 256, remember = 0 } = options
+    const { name = 'basic', realm, concurrency = 4, queue = 256, remember = 0, challenge = true } = options
     this.#options = options
     this.#name = name
     this.#queue = new VerificationQueue({ concurrency, queue })
     this.#remembered = remember > 0 ? new RememberedCredentials(remember) : null
-    this.challenge = this.refusal = `Basic realm=${quoted(realm ?? 'app')}, charset="UTF-8"`
+    this.challenge = this.refusal = challenge ? `Basic realm=${quoted(realm ?? 'app')}, charset="UTF-8"` : null
     this.security = { name, type: 'http', scheme: 'basic' }
   }
 

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { Shares } from './shares.ts'
 
 /** An answer that is kept. */
 export interface KeptAnswer {
@@ -19,6 +20,8 @@ export interface KeptAnswer {
 
 /** The answers to one key, by what they vary with. */
 export interface Variants {
+  /** Whose request put the last of them here. */
+  readonly account: string
   /** Paths whose change empties it. */
   readonly paths: readonly string[]
   /** Names of the request's header fields, in lower case. */
@@ -26,6 +29,11 @@ export interface Variants {
   readonly answers: Map<string, KeptAnswer>
   /** Until when answers to this key are not kept, so that requests do not wait for one another; 0 for one that has answers. */
   readonly passes: number
+}
+
+/** An answer that is to be kept. */
+interface Keeping extends Pick<Variants, 'names' | 'paths' | 'account'> {
+  readonly answer: KeptAnswer
 }
 
 const MOST_VARIANTS = 32
@@ -36,14 +44,15 @@ const OVERHEAD = 256
 export class Answers {
   readonly #byKey: LRUCache<string, Variants>
   readonly #byPath = new Map<string, Set<string>>()
+  readonly #shares: Shares
   readonly #most: number
 
   constructor(size: number, entries: number) {
     this.#most = Math.max(1, Math.floor(size / 8))
+    this.#shares = new Shares(size, entries)
     this.#byKey = new LRUCache<string, Variants>({
       max: entries,
       maxSize: size,
-      sizeCalculation: sizeOf,
       dispose: (variants, key) => this.#unlink(key, variants)
     })
   }
@@ -52,8 +61,8 @@ export class Answers {
     return this.#byKey.get(key)
   }
 
-  /** Keeps an answer, unless it is too large. */
-  set(key: string, variant: string, names: readonly string[], paths: readonly string[], answer: KeptAnswer): void {
+  /** Keeps an answer, unless it is too large; it counts for the account. */
+  set(key: string, variant: string, { names, paths, account, answer }: Keeping): void {
     if (bytesOf(answer) > this.#most) return
     const known = this.#byKey.peek(key)
     const same = known !== undefined && known.passes === 0 && known.names.join() === names.join()
@@ -61,12 +70,12 @@ export class Answers {
     answers.delete(variant)
     answers.set(variant, answer)
     if (answers.size > MOST_VARIANTS) answers.delete(answers.keys().next().value as string)
-    this.#put(key, { paths: same ? [...new Set([...known.paths, ...paths])] : paths, names, answers, passes: 0 })
+    this.#put(key, { paths: same ? [...new Set([...known.paths, ...paths])] : paths, names, answers, account, passes: 0 })
   }
 
   /** Remembers that answers to this key are not kept. */
-  pass(key: string, path: string, until: number): void {
-    this.#put(key, { paths: [path], names: [], answers: new Map(), passes: until })
+  pass(key: string, path: string, account: string, until: number): void {
+    this.#put(key, { paths: [path], names: [], answers: new Map(), account, passes: until })
   }
 
   /** Drops what a change of the path makes old. */
@@ -75,8 +84,12 @@ export class Answers {
   }
 
   #put(key: string, variants: Variants): void {
-    this.#byKey.set(key, variants)
+    const bytes = sizeOf(variants, key)
+    let oldest: string | undefined
+    while ((oldest = this.#shares.excess(variants.account, key, bytes)) !== undefined) this.#byKey.delete(oldest)
+    this.#byKey.set(key, variants, { size: bytes })
     if (!this.#byKey.has(key)) return
+    this.#shares.add(variants.account, key, bytes)
     for (const path of variants.paths) {
       const keys = this.#byPath.get(path)
       if (keys === undefined) this.#byPath.set(path, new Set([key]))
@@ -84,7 +97,8 @@ export class Answers {
     }
   }
 
-  #unlink(key: string, { paths }: Variants): void {
+  #unlink(key: string, { paths, account }: Variants): void {
+    this.#shares.remove(account, key)
     for (const path of paths) {
       const keys = this.#byPath.get(path)
       keys?.delete(key)

@@ -7,7 +7,7 @@ import { ChangedPaths } from './changed-paths.ts'
 import { isStream } from './etag.ts'
 import { freshnessOf, isOwn } from './freshness.ts'
 import { type CacheOptions, type CacheSettings, settingsOf } from './options.ts'
-import { requester, requestKey, variantKey } from './request-key.ts'
+import { accountOf, requester, requestKey, variantKey } from './request-key.ts'
 
 /** Adds a cache of answers to an app. It adds no methods. */
 export type CacheExtension = Extension<Record<never, never>> & { invoke(context: Context, next: Next): unknown }
@@ -129,7 +129,7 @@ class ResponseCache implements CacheExtension {
     // A user whom middleware behind the cache has named is no part of the key.
     if (this.#settings.shared || requester(context) === asked) captured = this.#capture(context, before)
     // A failure, or the verdict of a handler on a precondition, says nothing of the next answer.
-    if (captured === null && answer.status === 200) this.#pass(key, path)
+    if (captured === null && answer.status === 200) this.#pass(context, key, path)
     return value
   }
 
@@ -167,7 +167,7 @@ class ResponseCache implements CacheExtension {
   #keep(context: Context, key: string, path: string, begun: number, flight: Flight, captured: KeptAnswer): void {
     const { headers, status, resource } = contextOf(context as RunContext)[RECORD]
     if (headers.has('set-cookie') || isOwn(headers)) {
-      this.#pass(key, path)
+      this.#pass(context, key, path)
       return
     }
     // The verdict on a precondition says nothing of the answer. What else changes the status may depend on the request.
@@ -178,11 +178,12 @@ class ResponseCache implements CacheExtension {
       flight.old = true
       return
     }
-    this.#answers.set(key, variantKey(context, captured.names), captured.names, paths, captured)
+    const { names } = captured
+    this.#answers.set(key, variantKey(context, names), { names, paths, account: accountOf(context), answer: captured })
   }
 
-  #pass(key: string, path: string): void {
-    this.#answers.pass(key, path, this.#time.elapsed() + PASS_TIME)
+  #pass(context: Context, key: string, path: string): void {
+    this.#answers.pass(key, path, accountOf(context), this.#time.elapsed() + PASS_TIME)
   }
 
   get #time(): Clock {

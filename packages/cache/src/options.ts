@@ -7,7 +7,7 @@ export interface CacheOptions {
   readonly ttl?: number
   /** Bytes of all answers that are kept, 64 MiB by default. An answer of more than an eighth of it is not kept. */
   readonly size?: number
-  /** Answers that are kept, 10,000 by default. */
+  /** Answers that are kept, 10,000 by default. Beyond half of them, and of the bytes, one user or address has a sixteenth at most. */
   readonly entries?: number
   /** What beside method, host, path, query, Accept and user tells requests apart; undefined for a request that the cache lets pass. */
   readonly key?: (context: Context) => string | undefined

@@ -1,5 +1,5 @@
 import type { Context, User } from '@iopa/appbuilder'
-import { kindOf, optionError } from '@iopa/appbuilder/extension'
+import { addressGroup, kindOf, optionError, userKeyOf } from '@iopa/appbuilder/extension'
 import type { CacheSettings } from './options.ts'
 
 /** Characters of a user's claims, or of a cookie, up to which requests are told apart by them. */
@@ -58,6 +58,10 @@ export const requester = (context: Context): string | undefined => {
   const cookie = cookies.join('; ')
   return text === undefined || cookie.length > LONGEST ? undefined : `${text} ${cookie}`
 }
+
+/** Who a kept answer counts for: the user, otherwise the address or its network; empty for a request of this process. */
+export const accountOf = ({ user, remoteAddress }: Context): string =>
+  userKeyOf(user) || (remoteAddress === '' ? '' : `@${addressGroup(remoteAddress)}`)
 
 /** The claims as text; undefined for what is more than data. */
 const claimsOf = (user: User): string | undefined => {

@@ -140,3 +140,32 @@ test('remembers 1,000 changed paths while a GET is under way, and counts all oth
   changed.add('/more')
   expect(changed.since(begun, '/other')).toBe(true)
 })
+
+test.each([
+  ['entries', { entries: 64 }, 10],
+  ['bytes', { size: 200_000 }, 1500]
+])('lets no user put out what is kept for others: %s', async (_, bounds, length) => {
+  let runs = 0
+  const app = new App()
+    .use((context, next) => {
+      const id = context.headers.get('x-user')
+      if (id !== undefined) context.user = { id }
+      return next()
+    })
+    .use(cache({ ttl: 60, ...bounds }))
+    .use(() => `${++runs} `.padEnd(length, 'x'))
+  const ask = async (user: string, query: number): Promise<string> => {
+    const answer = await app.invoke({ 'iopa.Path': '/', 'iopa.QueryString': `${query}`, 'iopa.Headers': { 'x-user': user } })
+    return (await answer.text()).trim()
+  }
+  const first = [await ask('ann', 1), await ask('ann', 2), await ask('carl', 1)]
+  for (let query = 0; query < 300; query++) await ask('bob', query)
+  const last = await ask('bob', 299)
+  // The one that floods replaces its own, and has a cache still.
+  expect(await ask('bob', 299)).toBe(last)
+  const before = runs
+  expect([await ask('ann', 1), await ask('ann', 2), await ask('carl', 1)]).toEqual(first)
+  expect(runs).toBe(before)
+  expect(await ask('bob', 0)).not.toBe('4')
+  expect(runs).toBe(before + 1)
+})

@@ -74,7 +74,7 @@ export type Inform = (status: number, headers: HeadersInit) => boolean
 
 /** Fields that come, or leave, after a body: of HTTP/1.1 and HTTP/2. */
 export interface Trailers {
-  /** Those of the request: empty until its body has been read to its end. They are never merged into its headers. */
+  /** Those of the request, or of the answer that a client has: empty until the body has been read to its end. They are never merged into the headers. */
   readonly received: HeaderFields
   /**
    * Sends a field after the body of the answer; a function is called when the body has left, and may take its time. False where none is sent: the
@@ -164,10 +164,13 @@ export interface AnswerKeys {
 }
 
 /**
- * Keys of answers that packages add, as a client receives them; undefined on answers of other protocols:
+ * Keys of answers as a client receives them; undefined on answers of other protocols. Packages add keys:
  * `declare module '@iopa/constants' { interface ReceivedKeys { readonly 'acme.Hops': number } }`
  */
-export interface ReceivedKeys extends Record<never, never> {}
+export interface ReceivedKeys {
+  /** Of HTTP: the fields after the body, once that has been read to its end. Nothing can be set. */
+  readonly 'server.Trailers': Trailers
+}
 
 /**
  * Key to type. This is the interface that packages augment with keys of contexts:

@@ -2,7 +2,8 @@ import type { CodecTable } from '@iopa/constants'
 import type { LinkAnswer, ReceivedAnswer } from './answer.ts'
 import { OPEN, type ReceivedParts, rareOf, SEALED } from './answer-fields.ts'
 import { AnswerRecord } from './answer-record.ts'
-import { endingStream } from './payload-stream.ts'
+import { HeaderMap } from './header-map.ts'
+import { endingStream, type Payload } from './payload-stream.ts'
 
 /** An answer as it came from a peer: sealed, its payload as received; `codecs` are those of `json()`. */
 export const receivedAnswer = (status: number, parts: ReceivedParts = {}): LinkAnswer => {
@@ -17,6 +18,16 @@ export const receivedAnswer = (status: number, parts: ReceivedParts = {}): LinkA
   answer.state = SEALED
   return parts.keys === undefined ? handOver(answer) : Object.assign(handOver(answer), parts.keys)
 }
+
+/** A received answer with another payload: everything else stays, what the package of its protocol says included. */
+export const withPayload = (answer: LinkAnswer, payload: Payload): LinkAnswer =>
+  receivedAnswer(answer.status, {
+    headers: new HeaderMap([...answer.headerPairs]),
+    type: answer.type,
+    reason: answer.reason,
+    payload,
+    keys: Object.fromEntries(Object.entries(answer).filter(([name]) => name.includes('.')))
+  })
 
 /** Gives a received answer the codecs of the app for `json()`. */
 export const useCodecs = (answer: ReceivedAnswer, codecs: CodecTable): void => {

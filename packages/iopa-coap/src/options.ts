@@ -45,6 +45,11 @@ export interface CoapOptions extends ExtensionOptions {
    * has the port after `port`.
    */
   readonly dtls?: SecuredDatagrams
+  /**
+   * Addresses or subnets (`10.0.0.0/8`, `loopback`) of proxies that must begin each connection over TCP or TLS with a header of the PROXY protocol, version 1 or 2:
+   * the client that it names is the peer. Connections of others are served as they are; none unless given.
+   */
+  readonly proxyProtocol?: readonly string[]
   /** Serves off loopback although no middleware provides `server.User`. */
   readonly allowUnauthenticated?: boolean
   readonly limits?: Partial<Limits> | undefined
@@ -84,6 +89,7 @@ const OPTIONS: Record<keyof CoapOptions, OptionCheck> = {
   tcp: 'flag',
   tls: true,
   dtls: 'dtls',
+  proxyProtocol: true,
   allowUnauthenticated: 'flag',
   limits: true,
   transmission: true,
@@ -113,6 +119,7 @@ export interface CoapSettings {
   readonly tlsPort: number
   readonly dtls: SecuredDatagrams | undefined
   readonly protect: MessageProtection | undefined
+  readonly proxyProtocol: readonly string[] | undefined
   readonly allowUnauthenticated: boolean | undefined
   readonly limits: Partial<Limits> | undefined
   readonly clock: Clock | undefined
@@ -154,6 +161,8 @@ export const settingsOf = (options: CoapOptions, caller: unknown): CoapSettings 
     throw optionError("multicastServes of coap() is 'everything' or 'discovery'.")
   if (!udp && groups !== false) throw optionError('A group is reached by plain UDP alone: say udp: true in coap(), or leave multicast out.')
   if (!(collectUpTo >= 0)) throw optionError(`collectUpTo is a number of bytes, at least 0, not ${collectUpTo}.`)
+  if (options.proxyProtocol !== undefined && !tcp && options.tls === undefined)
+    throw optionError('The PROXY protocol begins a connection: say tcp: true or tls in coap(), or leave proxyProtocol out.')
   const plain = udp || tcp
   const { port = plain || dtls === undefined ? DEFAULT_PORT : DEFAULT_TLS_PORT } = options
   const { port: tlsPort = port === 0 ? 0 : DEFAULT_TLS_PORT, ...tls } = options.tls ?? {}
@@ -166,6 +175,7 @@ export const settingsOf = (options: CoapOptions, caller: unknown): CoapSettings 
     dtls,
     dtlsPort: port === 0 || !plain ? port : port + 1,
     tlsPort,
+    proxyProtocol: options.proxyProtocol,
     allowUnauthenticated: options.allowUnauthenticated,
     limits: options.limits,
     protect: options.protect,

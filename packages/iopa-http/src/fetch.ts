@@ -8,51 +8,22 @@
  */
 
 import type { App } from '@iopa/appbuilder'
-import {
-  bodyBudget,
-  bodyTooLarge,
-  CAPABILITIES,
-  type Context,
-  checkOptions,
-  countersOf,
-  decodePath,
-  type Host,
-  IopaError,
-  isControlMethod,
-  isIopaError,
-  type Limits,
-  usersOf
-} from '@iopa/transport'
-import { acceptsEventStream, Heartbeats } from './events/event-stream.ts'
+import { bodyTooLarge, type Context, decodePath, type Host, IopaError, isControlMethod, isIopaError } from '@iopa/transport'
+import { acceptsEventStream } from './events/event-stream.ts'
 import { observe } from './fetch/fetch-events.ts'
 import { FetchRequest } from './fetch/fetch-request.ts'
 import { refusal, responseTo } from './fetch/fetch-response.ts'
-import { HostRules } from './message/authority.ts'
+import { type HandlerOptions, handlerParts } from './handler-options.ts'
+import type { HostRules } from './message/authority.ts'
 import { isMethod } from './message/head-syntax.ts'
-import type { EventOptions } from './options.ts'
 
 /** Options of `toFetchHandler()`. */
-export interface FetchOptions extends EventOptions {
-  /** Hosts that are served, as for `http()`; every host unless given. */
-  readonly hosts?: readonly string[]
-  readonly limits?: Partial<Limits>
-  /** The address of the client, which a Request does not tell. */
-  readonly remoteAddress?: (request: Request) => string
-}
-
-const OPTIONS: Record<keyof FetchOptions, true> = { retry: true, heartbeat: true, hosts: true, limits: true, remoteAddress: true }
+export type FetchOptions = HandlerOptions<Request>
 
 /** Answers web requests with the app. It ends with the app; `app.listen()` is not needed. */
 export const toFetchHandler = (app: Pick<App, 'host'>, options: FetchOptions = {}): ((request: Request) => Promise<Response>) => {
-  checkOptions('toFetchHandler()', options, OPTIONS, toFetchHandler)
-  const host = app.host('fetch').withLimits(options.limits)
-  usersOf(host)
-  const counters = countersOf(host, 'fetch')
-  host.scope.environment.capabilities[CAPABILITIES.Http] ??= { version: '5.0.0', schemes: ['http', 'https'], observe: true, redirects: true }
-  host.scope.environment.bodies ??= bodyBudget(host.limits.bodyMemory)
-  const rules = new HostRules(options.hosts ?? ['*'], '')
-  const heartbeats = new Heartbeats(host.clock, options.heartbeat ?? 15_000)
-  const { retry = 3_000, remoteAddress = () => '' } = options
+  const { host, counters, rules, heartbeats, retry } = handlerParts(app, 'fetch', options, toFetchHandler)
+  const { remoteAddress = () => '' } = options
 
   return request =>
     new Promise((resolve, reject) => {

@@ -10,60 +10,39 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '@iopa/appbuilder'
 import {
-  bodyBudget,
   bodyTooLarge,
-  CAPABILITIES,
   type Context,
-  checkOptions,
-  countersOf,
   decodePath,
   type Host,
   IopaError,
   isControlMethod,
   isIopaError,
   isUnrouted,
-  type Limits,
-  type SealedAnswer,
-  usersOf
+  type SealedAnswer
 } from '@iopa/transport'
-import { acceptsEventStream, Heartbeats } from './events/event-stream.ts'
-import { HostRules } from './message/authority.ts'
+import { acceptsEventStream } from './events/event-stream.ts'
+import { type HandlerOptions, handlerParts } from './handler-options.ts'
+import type { HostRules } from './message/authority.ts'
 import { isMethod } from './message/head-syntax.ts'
 import { answerTo } from './message/refusal.ts'
 import { NodeAnswer } from './node/node-answer.ts'
 import { observe } from './node/node-events.ts'
 import { NodeRequest } from './node/node-request.ts'
-import type { EventOptions } from './options.ts'
 import { unmapped } from './server/proxies.ts'
 
 /** Options of `toNodeHandler()`. */
-export interface NodeHandlerOptions extends EventOptions {
-  /** Hosts that are served, as for `http()`; every host unless given. */
-  readonly hosts?: readonly string[]
-  readonly limits?: Partial<Limits>
-  /** The address of the client, where the server stands behind a proxy; that of the socket unless given. */
-  readonly remoteAddress?: (request: IncomingMessage) => string
-}
+export type NodeHandlerOptions = HandlerOptions<IncomingMessage>
 
 /** A listener of the event `request`, and middleware of Express. */
 export type NodeHandler = (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void) => void
-
-const OPTIONS: Record<keyof NodeHandlerOptions, true> = { retry: true, heartbeat: true, hosts: true, limits: true, remoteAddress: true }
 
 /**
  * Answers requests of a Node server with the app. It ends with the app; `app.listen()` is not needed. With `next`, a request that no route and no
  * middleware answers is passed on.
  */
 export const toNodeHandler = (app: Pick<App, 'host'>, options: NodeHandlerOptions = {}): NodeHandler => {
-  checkOptions('toNodeHandler()', options, OPTIONS, toNodeHandler)
-  const host = app.host('node').withLimits(options.limits)
-  usersOf(host)
-  const counters = countersOf(host, 'node')
-  host.scope.environment.capabilities[CAPABILITIES.Http] ??= { version: '5.0.0', schemes: ['http', 'https'], observe: true, redirects: true }
-  host.scope.environment.bodies ??= bodyBudget(host.limits.bodyMemory)
-  const rules = new HostRules(options.hosts ?? ['*'], '')
-  const heartbeats = new Heartbeats(host.clock, options.heartbeat ?? 15_000)
-  const { retry = 3_000, remoteAddress = ({ socket }: IncomingMessage) => unmapped(socket.remoteAddress ?? '') } = options
+  const { host, counters, rules, heartbeats, retry } = handlerParts(app, 'node', options, toNodeHandler)
+  const { remoteAddress = ({ socket }: IncomingMessage) => unmapped(socket.remoteAddress ?? '') } = options
 
   return (request, response, next) => {
     const answer = new NodeAnswer(response, host)

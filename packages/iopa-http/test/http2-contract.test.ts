@@ -3,6 +3,7 @@ import http2 from 'node:http2'
 import { transportContract } from '@iopa/testing'
 import { checkTarget, type Link, type LinkEnd, linkLost, type OpenOptions, type OutgoingRequest, type Transport } from '@iopa/transport'
 import { describe, test } from 'vitest'
+import { AnswerTrailers } from '../src/client/answer-trailers.ts'
 import { subscribe } from '../src/client/event-source.ts'
 import { answerOfExchange, type Exchange } from '../src/client/exchange.ts'
 import { type HttpOptions, http } from '../src/index.ts'
@@ -38,7 +39,7 @@ const open = async (url: URL, options: OpenOptions): Promise<Link> => {
       for await (const chunk of body) stream.write(chunk)
       stream.end()
     }
-    return { response: await head, body: () => bodyOf(stream) }
+    return { response: await head, body: () => bodyOf(stream), trailers: new AnswerTrailers() }
   }
   return {
     concurrency: 50,

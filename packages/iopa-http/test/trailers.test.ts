@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2'
-import { App, type Context } from '@iopa/appbuilder'
+import net from 'node:net'
+import { gzipSync } from 'node:zlib'
+import { App, type Context, type ReceivedAnswer } from '@iopa/appbuilder'
+import { type Client, connect } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
+import { type HttpOptions, http } from '../src/index.ts'
 import { ask, atEnd, Peer, serve } from './support.ts'
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('base64')
@@ -153,5 +159,69 @@ describe('trailers of an answer', () => {
     })
     const text = await ask(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
     expect(text).toMatch(/4\r\nbody\r\n$/)
+  })
+})
+
+describe('trailers of an answer that a client reads', () => {
+  const dial = async (port: number, options: HttpOptions = {}): Promise<Client> => {
+    const client = await connect(http(options), new URL(`http://127.0.0.1:${port}`), { timeout: 3000 })
+    atEnd(() => client.close())
+    return client
+  }
+  const receivedOf = (answer: ReceivedAnswer): unknown[] => [...(answer['server.Trailers']?.received ?? [])]
+
+  /** A server that answers every request with the same bytes. */
+  const scripted = async (bytes: string): Promise<number> => {
+    const server = net.createServer(socket => socket.on('error', () => undefined).on('data', () => socket.write(bytes, 'latin1')))
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    atEnd(() => server.close())
+    return (server.address() as net.AddressInfo).port
+  }
+  const ANSWER = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n'
+
+  test('are there once the body was read, apart from the headers, and are none of the next answer', async () => {
+    const client = await dial(await scripted(`${ANSWER}X-Sum: 900\r\nx-sum:  \xe4\r\nContent-Type: text/evil\r\n\r\n`))
+    for (let turn = 0; turn < 2; turn++) {
+      const answer = await client.get('/')
+      expect(receivedOf(answer)).toEqual([])
+      expect(await answer.text()).toBe('abc')
+      expect(receivedOf(answer)).toEqual([
+        ['X-Sum', '900'],
+        ['x-sum', 'ä'],
+        ['Content-Type', 'text/evil']
+      ])
+      expect([answer.headers.has('x-sum'), answer.type, answer['server.Trailers']?.set('a', 'b')]).toEqual([false, '', false])
+    }
+  })
+
+  test.each([
+    ['headerCount', 'a: b\r\n'.repeat(101)],
+    ['headerBytes', `a: ${'b'.repeat(17_000)}\r\n`]
+  ])('are bounded by %s', async (_, fields) => {
+    const answer = await (await dial(await scripted(`${ANSWER}${fields}\r\n`))).get('/')
+    await expect(answer.text()).rejects.toMatchObject({ status: 502, code: 'bad-answer' })
+  })
+
+  test.each(['plain', 'gzip'])('come from node:http, redirected and %s', async coding => {
+    const server = createServer((request, response) => {
+      if (request.url === '/') return response.writeHead(307, { location: '/there' }).end()
+      const body = Buffer.from('body')
+      const zipped = coding === 'gzip' ? { 'content-encoding': 'gzip' } : {}
+      response.writeHead(200, { trailer: 'content-digest', ...zipped }).write(coding === 'gzip' ? gzipSync(body) : body)
+      response.addTrailers({ 'content-digest': digest('body') })
+      return response.end()
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    atEnd(() => server.closeAllConnections())
+    atEnd(() => server.close())
+    const client = await dial((server.address() as net.AddressInfo).port, { client: { redirect: 'follow', decompress: true } })
+    const answer = await client.get('/')
+    expect([await answer.text(), receivedOf(answer)]).toEqual(['body', [['content-digest', digest('body')]]])
+  })
+
+  test('come from the server of this package', async () => {
+    const { port } = await serve(withDigest)
+    const answer = await (await dial(port)).post('/', 'abc')
+    expect([await answer.text(), answer['server.Trailers']?.received.get('content-digest')]).toEqual(['abc', digest('abc')])
   })
 })

@@ -38,6 +38,7 @@ const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
   port: true,
   host: true,
   allowUnauthenticated: true,
+  proxyProtocol: true,
   tls: true,
   websocket: true,
   listeners: true,
@@ -67,7 +68,13 @@ const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
   network: true
 }
 
-const LISTENER_OPTIONS: Record<keyof MqttListenerOptions, true> = { port: true, host: true, allowUnauthenticated: true, tls: true }
+const LISTENER_OPTIONS: Record<keyof MqttListenerOptions, true> = {
+  port: true,
+  host: true,
+  allowUnauthenticated: true,
+  proxyProtocol: true,
+  tls: true
+}
 
 const WORKER_OPTIONS: Record<keyof WorkerOptions, true> = { broker: true }
 

@@ -11,6 +11,11 @@ export interface MqttListenerOptions {
   readonly host?: string
   /** Allows an address off loopback although no middleware provides `server.User`. */
   readonly allowUnauthenticated?: boolean
+  /**
+   * Addresses or subnets (`10.0.0.0/8`, `loopback`) of proxies that must begin each connection with a header of the PROXY protocol, version 1 or 2:
+   * the client that it names is the peer. Connections of others are served as they are; none unless given.
+   */
+  readonly proxyProtocol?: readonly string[]
   readonly tls?: TlsOptions
 }
 
@@ -22,6 +27,11 @@ export interface EmbeddedOptions {
   readonly host?: string
   /** Allows an address off loopback although no middleware provides `server.User`. */
   readonly allowUnauthenticated?: boolean
+  /**
+   * Addresses or subnets (`10.0.0.0/8`, `loopback`) of proxies that must begin each connection with a header of the PROXY protocol, version 1 or 2:
+   * the client that it names is the peer. Connections of others are served as they are; none unless given.
+   */
+  readonly proxyProtocol?: readonly string[]
   readonly tls?: TlsOptions
   /** Serves MQTT over WebSocket too, for browsers: `websocket({ port })` of `@iopa/mqtt/websocket`. */
   readonly websocket?: WebSocketNetwork

@@ -11,6 +11,7 @@ import {
   IopaError,
   type Listener,
   listenerUrl,
+  proxiedBy,
   requiredPort,
   type TlsOptions
 } from '@iopa/transport'
@@ -43,7 +44,12 @@ export async function listen(host: Host, framing: Framing, bag: boolean, network
     probe(channel.raw, limits.idleTimeout)
     sessions.set(connection, new Session(channel, connection, settings))
   }
-  const server = await network.listen({ host: address, port, tls }, accept, counters.failed, counters.unsecured)
+  const server = await network.listen(
+    { host: address, port, tls, proxyProtocol: proxiedBy(options.proxyProtocol, limits) },
+    accept,
+    counters.failed,
+    counters.unsecured
+  )
 
   let closing: Promise<void> | undefined
   const close = async (timeout: number): Promise<void> => {

@@ -11,6 +11,11 @@ export interface TcpOptions {
   readonly framing?: FramingOption
   /** Serves TLS: the listener's URL is then a `tcps:` one. */
   readonly tls?: TlsOptions
+  /**
+   * Addresses or subnets (`10.0.0.0/8`, `loopback`) of proxies that must begin each connection with a header of the PROXY protocol, version 1 or 2:
+   * the client that it names is the peer. Connections of others are served as they are; none unless given.
+   */
+  readonly proxyProtocol?: readonly string[]
   /** Listens off loopback although no middleware authenticates. */
   readonly allowUnauthenticated?: boolean
   readonly limits?: Partial<Limits> | undefined
@@ -24,6 +29,7 @@ export const TCP_OPTIONS: Record<keyof TcpOptions, true> = {
   port: true,
   framing: true,
   tls: true,
+  proxyProtocol: true,
   allowUnauthenticated: true,
   limits: true,
   clock: true,

@@ -1,3 +1,4 @@
+import { contentTag } from '@iopa/appbuilder/extension'
 import type { Gcra } from './gcra.ts'
 
 // Budgets that callers share for whom the table has no room.
@@ -7,8 +8,13 @@ const LOOKED_AT = 2
 // The same where it is full.
 const LOOKED_AT_WHEN_FULL = 64
 const FIRST_SIZE = 64
+/** Characters of a caller up to which it is kept as it is. */
+const LONGEST = 256
 /** Beyond half of the table a group has this part of it at most. */
 const GROUP_SHARE = 16
+
+/** What a caller is kept by: peers may choose long keys, such as a header field, and there are thousands. */
+export const shortened = (caller: string): string => (caller.length <= LONGEST ? caller : `${caller.length}#${contentTag(caller)}`)
 
 /**
  * The budgets of callers, bounded. A caller whose budget is full again is forgotten, which changes nothing; no other one is ever put out, so that
@@ -47,13 +53,46 @@ export class Callers {
   }
 
   /** Takes from the budget of a caller: 0, or the milliseconds until there is enough in it. */
-  take(key: string, now: number, cost: number): number {
+  take(caller: string, now: number, cost: number): number {
+    const key = shortened(caller)
     const place = this.#places.get(key)
     if (place !== undefined) return this.#takeFrom(this.#full, place, now, cost)
     this.#forget(now)
     const group = this.#groupOf(key)
     if (this.#hasRoom(group)) return this.#takeFrom(this.#full, this.#add(key, group), now, cost)
-    return this.#takeFrom(this.#shared, this.#hash(group === '' ? key : group), now, cost)
+    return this.#takeFrom(this.#shared, this.#sharedPlace(key, group), now, cost)
+  }
+
+  /** The milliseconds until there is enough in the budget of a caller, from which nothing is taken; 0 for none. */
+  wait(caller: string, now: number, cost: number): number {
+    const key = shortened(caller)
+    const place = this.#places.get(key)
+    if (place !== undefined) return this.#rule.wait(this.#full[place] as number, now, cost)
+    const group = this.#groupOf(key)
+    return this.#hasRoom(group) ? 0 : this.#rule.wait(this.#shared[this.#sharedPlace(key, group)] as number, now, cost)
+  }
+
+  /** Takes from the budget of a caller for what has happened already, whatever is left in it. */
+  charge(caller: string, now: number, cost: number): void {
+    const key = shortened(caller)
+    let budgets = this.#full
+    let place = this.#places.get(key)
+    if (place === undefined) {
+      this.#forget(now)
+      const group = this.#groupOf(key)
+      if (this.#hasRoom(group)) {
+        place = this.#add(key, group)
+        budgets = this.#full
+      } else {
+        place = this.#sharedPlace(key, group)
+        budgets = this.#shared
+      }
+    }
+    budgets[place] = this.#rule.charge(budgets[place] as number, now, cost)
+  }
+
+  #sharedPlace(key: string, group: string): number {
+    return this.#hash(group === '' ? key : group)
   }
 
   #takeFrom(budgets: Float64Array, place: number, now: number, cost: number): number {

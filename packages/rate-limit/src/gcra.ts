@@ -33,6 +33,16 @@ export class Gcra {
     return excess > ROUNDING ? -excess : next
   }
 
+  /** The milliseconds until a request of this cost would not be refused; 0 for none. */
+  wait(full: number, now: number, cost: number): number {
+    return Math.max(0, -this.take(full, now, cost))
+  }
+
+  /** The time after something of this cost that has happened at `now`, whatever the budget; at most a whole budget is owed. */
+  charge(full: number, now: number, cost: number): number {
+    return Math.min(Math.max(full, now) + this.interval * cost, now + 2 * this.tolerance)
+  }
+
   /** Requests that are left at `now`. */
   left(full: number, now: number): number {
     return Math.max(0, Math.floor((this.tolerance - Math.max(0, full - now) + ROUNDING) / this.interval))

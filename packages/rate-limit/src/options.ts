@@ -15,6 +15,12 @@ export interface RateLimitOptions {
   readonly key?: (context: Context) => string | undefined
   /** What a request costs; 0 for nothing. Default 1. */
   readonly cost?: number | ((context: Context) => number)
+  /**
+   * What takes from the budget: `requests`, or `refusals`, answers 401 to wrong credentials, of an address unless `key` says otherwise. Use such a
+   * limiter before authentication: while the budget of an address is used up, its requests are refused before their credentials are looked at.
+   * Default `requests`.
+   */
+  readonly counts?: 'requests' | 'refusals'
   /** True for a request that costs nothing. */
   readonly skip?: (context: Context) => boolean
   /** Names the policy in header fields, and the budgets in a store. Default `default`. */
@@ -37,6 +43,7 @@ const OPTIONS: Record<keyof RateLimitOptions, OptionCheck> = {
   burst: true,
   key: 'function',
   cost: true,
+  counts: true,
   skip: 'function',
   name: true,
   headers: 'flag',
@@ -50,6 +57,7 @@ const OPTIONS: Record<keyof RateLimitOptions, OptionCheck> = {
 export interface RateLimitSettings extends Quota {
   readonly key: ((context: Context) => string | undefined) | undefined
   readonly cost: number | ((context: Context) => number)
+  readonly counts: 'requests' | 'refusals'
   readonly skip: ((context: Context) => boolean) | undefined
   readonly name: string
   readonly headers: boolean
@@ -70,10 +78,23 @@ const positive = (name: string, value: number, whole: boolean): number => {
 /** Checks the options. @throws IopaError 500 that names the one that is wrong. */
 export const settingsOf = (options: RateLimitOptions, caller: unknown): RateLimitSettings => {
   checkOptions('rateLimit()', options, OPTIONS, caller)
-  const { limit, window = 60_000, burst = limit, key, cost = 1, skip, name = 'default', headers = true, store, onFailure = 'allow' } = options ?? {}
+  const {
+    limit,
+    window = 60_000,
+    burst = limit,
+    key,
+    cost = 1,
+    counts = 'requests',
+    skip,
+    name = 'default',
+    headers = true,
+    store,
+    onFailure = 'allow'
+  } = options ?? {}
   if (typeof cost !== 'function' && !(Number.isFinite(cost) && cost >= 0))
     throw optionError(`rateLimit() needs for cost a number from 0, or a function, not ${String(cost)}.`)
   if (typeof name !== 'string' || !NAME.test(name)) throw optionError('rateLimit() needs for name 1 to 64 letters, digits and - . : _.')
+  if (counts !== 'requests' && counts !== 'refusals') throw optionError("rateLimit() needs for counts 'requests' or 'refusals'.")
   if (store !== undefined && typeof (store as Partial<RateLimitStore> | null)?.open !== 'function')
     throw optionError('rateLimit() needs for store one that opens budgets, such as redis(client).')
   if (onFailure !== 'allow' && onFailure !== 'refuse') throw optionError("rateLimit() needs for onFailure 'allow' or 'refuse'.")
@@ -83,6 +104,7 @@ export const settingsOf = (options: RateLimitOptions, caller: unknown): RateLimi
     burst: positive('burst', burst, true),
     key,
     cost,
+    counts,
     skip,
     name,
     headers,

@@ -1,9 +1,10 @@
-import { type Context, defineMiddleware, IopaError, type Next } from '@iopa/appbuilder'
+import { type Context, defineMiddleware, IopaError, isIopaError, type Next } from '@iopa/appbuilder'
 import { addressGroup, clockOf, type DefinedMiddleware, markFactory, protocolOf, userKeyOf } from '@iopa/appbuilder/extension'
-import { Callers } from './callers.ts'
+import { Callers, shortened } from './callers.ts'
 import { Gcra } from './gcra.ts'
 import { networkOf } from './networks.ts'
 import { type RateLimitOptions, type RateLimitSettings, settingsOf } from './options.ts'
+import type { Taken } from './store.ts'
 import { StoredBudgets } from './stored-budgets.ts'
 
 /** One for all: what is refused in a flood must not cost a stack. */
@@ -20,7 +21,10 @@ const LIMITED: IopaError = Object.freeze(
  */
 export const rateLimit = (options: RateLimitOptions): DefinedMiddleware<never, never> => {
   const limiter = new Limiter(settingsOf(options, rateLimit))
-  return defineMiddleware({ name: 'rate-limit', neutral: true }, (context, next) => limiter.invoke(context, next))
+  const refusals = options.counts === 'refusals'
+  return defineMiddleware({ name: 'rate-limit', neutral: true }, (context, next) =>
+    refusals ? limiter.guard(context, next) : limiter.invoke(context, next)
+  )
 }
 
 markFactory('rateLimit', rateLimit)
@@ -64,12 +68,43 @@ class Limiter {
     }
     if (caller === undefined || caller === '') return next()
     if (this.#stored !== null)
-      return this.#askStore(this.#stored, context, next, callers === this.#addresses ? `address:${caller}` : `user:${caller}`, price)
+      return this.#askStore(this.#stored, context, next, `${callers === this.#addresses ? 'address' : 'user'}:${shortened(caller)}`, price)
     const now = clockOf(context).elapsed()
     const wait = callers.take(caller, now, price)
     const { full } = callers
     this.#describe(context, this.#rule.left(full, now), wait === 0 ? full - now : wait)
     return wait === 0 ? next() : this.#refuse(context, wait)
+  }
+
+  /** Runs a request while its address has a budget left for wrong credentials. */
+  guard(context: Context, next: Next): unknown {
+    // A user that the connection or a session has proven already guesses nothing.
+    if (isFree(context) || context['server.User'] !== undefined || this.#settings.skip?.(context) === true) return next()
+    const { key, cost } = this.#settings
+    const price = typeof cost === 'number' ? cost : priceOf(cost(context))
+    const caller = key === undefined ? this.#callerOf(context['server.RemoteAddress']) : key(context)
+    if (price === 0 || caller === undefined || caller === '') return next()
+    return this.#guard(context, next, caller, price)
+  }
+
+  async #guard(context: Context, next: Next, caller: string, price: number): Promise<unknown> {
+    const name = `${this.#settings.key === undefined ? 'address' : 'user'}:${shortened(caller)}`
+    const wait =
+      this.#stored === null ? this.#addresses.wait(caller, clockOf(context).elapsed(), price) : waitOf(await this.#stored.take(context, name, 0))
+    if (wait > 0) return this.#refuse(context, wait)
+    const charge = async (status: number, code: string | undefined): Promise<void> => {
+      if (!isGuess(status, code)) return
+      if (this.#stored === null) this.#addresses.charge(caller, clockOf(context).elapsed(), price)
+      else await this.#stored.take(context, name, price)
+    }
+    try {
+      const value = await next()
+      await charge(context.response.status, context.response.error?.code)
+      return value
+    } catch (error) {
+      if (isIopaError(error)) await charge(error.status, error.code)
+      throw error
+    }
   }
 
   #callerOf(address: string): string {
@@ -107,6 +142,12 @@ class Limiter {
 
 /** Whole seconds, rounded up; the difference of two times is not exact. */
 const secondsOf = (ms: number): number => Math.ceil((ms - 0.001) / 1000)
+
+/** The milliseconds until there is something left in a stored budget. */
+const waitOf = (taken: Taken | null): number => (taken === null || (taken.allowed && taken.remaining > 0) ? 0 : Math.max(1, taken.reset))
+
+/** 401 to a request without credentials, or whose user has ended, says nothing of a guess. */
+const isGuess = (status: number, code: string | undefined): boolean => status === 401 && code !== 'unauthenticated' && code !== 'user-expired'
 
 /** True for what no peer has asked for, or has paid for already. */
 const isFree = (context: Context): boolean => {

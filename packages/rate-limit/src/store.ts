@@ -11,7 +11,7 @@ export interface Taken {
 
 /** Budgets that several processes share. */
 export interface SharedBudgets {
-  /** Takes `cost` from the budget of a caller. Rejects where the store is away. */
+  /** Takes `cost` from the budget of a caller; 0 only asks. Rejects where the store is away. */
   take(key: string, cost: number): Promise<Taken>
 }
 

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { App } from '@iopa/appbuilder'
+import { App, IopaError, reply } from '@iopa/appbuilder'
 import { type RateLimitOptions, type RateLimitStore, rateLimit } from '@iopa/rate-limit'
 import { router } from '@iopa/router'
 import { virtualClock } from '@iopa/testing'
@@ -194,4 +194,86 @@ test('asks the store with the quota, and a key that says whose it is', async () 
     [5, 60_000, 'default', 'address:192.0.2.1', 1],
     [5, 60_000, 'default', 'user:"ann"', 1]
   ])
+})
+
+test('counts wrong credentials of an address alone, and refuses it before they are looked at', async () => {
+  let looked = 0
+  const clock = virtualClock()
+  const app = new App({ clock, logger: false })
+    .use((context, next) => {
+      if (context.headers.has('x-session')) context.user = { id: 'ann' }
+      return next()
+    })
+    .use(rateLimit({ limit: 3, window: 60_000, counts: 'refusals' }))
+    .use((context, next) => {
+      const password = context.headers.get('x-password')
+      if (context.user === undefined && password === undefined) throw new IopaError(401, 'unauthenticated', 'Send credentials.')
+      if (context.user !== undefined) return next()
+      looked++
+      if (password === 'late') return reply(401, { code: 'bad-credentials' })
+      if (password !== 'right') throw new IopaError(401, 'bad-credentials', 'These credentials are not valid.')
+      context.user = { id: 'bob' }
+      return next()
+    })
+    .use(() => 'ok')
+  const ask = async (headers: Record<string, string>, address = '192.0.2.1') =>
+    (await app.invoke({ 'iopa.Path': '/', ...http, 'server.RemoteAddress': address, 'iopa.Headers': headers })).status
+  // What is right, or no guess, costs nothing.
+  for (let turn = 0; turn < 10; turn++) expect([await ask({ 'x-password': 'right' }), await ask({})]).toEqual([200, 401])
+  looked = 0
+  const statuses = []
+  for (let turn = 0; turn < 10; turn++) statuses.push(await ask({ 'x-password': turn === 1 ? 'late' : 'wrong' }))
+  expect(statuses).toEqual([401, 401, 401, 429, 429, 429, 429, 429, 429, 429])
+  expect(looked).toBe(3)
+  expect([await ask({ 'x-password': 'right' }), await ask({ 'x-session': '1' }), await ask({ 'x-password': 'right' }, '192.0.2.2')]).toEqual([
+    429, 200, 200
+  ])
+  await clock.advance(20_000)
+  expect([await ask({ 'x-password': 'right' }), await ask({ 'x-password': 'wrong' }), await ask({ 'x-password': 'right' })]).toEqual([200, 401, 429])
+  // Guesses that are made together are all counted, up to a second budget.
+  const many = await Promise.all(Array.from({ length: 50 }, () => ask({ 'x-password': 'wrong' }, '192.0.2.3')))
+  expect(many.every(status => status === 401)).toBe(true)
+  await clock.advance(60_000)
+  expect(await ask({ 'x-password': 'right' }, '192.0.2.3')).toBe(429)
+  await clock.advance(20_000)
+  expect(await ask({ 'x-password': 'right' }, '192.0.2.3')).toBe(200)
+})
+
+test('counts wrong credentials in a store', async () => {
+  const counts = new Map<string, number>()
+  const store: RateLimitStore = {
+    open: ({ limit }) => ({
+      take: async (key, cost) => {
+        const count = (counts.get(key) ?? 0) + cost
+        counts.set(key, count)
+        return { allowed: count <= limit, remaining: Math.max(0, limit - count), reset: 1000 }
+      }
+    })
+  }
+  const app = new App({ logger: false })
+    .use(rateLimit({ limit: 2, counts: 'refusals', store }))
+    .use(() => new IopaError(401, 'bad-credentials', 'These credentials are not valid.'))
+  const statuses = []
+  for (let turn = 0; turn < 4; turn++) statuses.push((await app.invoke({ 'iopa.Path': '/', ...http })).status)
+  expect([statuses, [...counts]]).toEqual([[401, 401, 429, 429], [['address:192.0.2.1', 2]]])
+})
+
+test('keeps a long key by its tag, and tells long keys apart', async () => {
+  const keys: string[] = []
+  const store: RateLimitStore = {
+    open: () => ({
+      take: async key => {
+        keys.push(key)
+        return { allowed: true, remaining: 1, reset: 0 }
+      }
+    })
+  }
+  const key = (context: { headers: { get(name: string): string | undefined } }) => context.headers.get('x-user') as string
+  for (const options of [{ limit: 1 }, { limit: 1, store }]) {
+    const { ask } = appWith({ key, ...options })
+    const [one, other] = ['a', 'b'].map(end => 'x'.repeat(10_000) + end)
+    const statuses = [(await ask({}, one)).status, (await ask({}, one)).status, (await ask({}, other)).status]
+    if (!('store' in options)) expect(statuses).toEqual([200, 429, 200])
+  }
+  expect([keys[0] === keys[1], keys[0] === keys[2], Math.max(...keys.map(({ length }) => length)) < 100]).toEqual([true, false, true])
 })

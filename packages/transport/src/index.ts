@@ -88,7 +88,8 @@ export {
   parseUrl,
   readBody,
   receivedAnswer,
-  Scope
+  Scope,
+  withPayload
 } from '@iopa/context/host'
 export type { OptionCheck } from './arguments/arguments.ts'
 export { checkOptions, markFactory, optionError, requiredPort } from './arguments/arguments.ts'
@@ -96,6 +97,7 @@ export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq } from './bags/
 export { decodeBagAnswer, decodeBagRequest, decodeBagSeq } from './bags/bag-decoder.ts'
 export { encodeBagAnswer, encodeBagRequest } from './bags/bag-encoder.ts'
 export type { ByteAddress, ByteChannel, ByteNetwork, ByteReceiver, ByteServer } from './channels/byte-channel.ts'
+export { proxiedBy } from './channels/byte-channel.ts'
 export type { DatagramAddress, DatagramChannel, DatagramNetwork, DatagramReceiver } from './channels/datagram-channel.ts'
 export { nextChunk, silenceLimit } from './channels/next-chunk.ts'
 export type { OutboxLimits } from './channels/outbox.ts'

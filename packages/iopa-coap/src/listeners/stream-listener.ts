@@ -7,6 +7,7 @@ import {
   isUnrouted,
   type Listener,
   listenerUrl,
+  proxiedBy,
   type TlsOptions
 } from '@iopa/transport'
 import { PeerClients } from '../client/peer-clients.ts'
@@ -138,7 +139,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
       })
   }
   const bound = await settings.streams.listen(
-    { host: address, port, tls, alpn: tls === undefined ? undefined : ALPN },
+    { host: address, port, tls, alpn: tls === undefined ? undefined : ALPN, proxyProtocol: proxiedBy(settings.proxyProtocol, limits) },
     accept,
     counters.failed,
     counters.unsecured

@@ -10,9 +10,11 @@ import {
   type LinkAnswer,
   linkLost,
   type OutgoingRequest,
-  receivedAnswer
+  receivedAnswer,
+  type Trailers
 } from '@iopa/transport'
 import { isBodyless, isOfConnection } from '../message/answer-fields.ts'
+import { AnswerTrailers } from './answer-trailers.ts'
 import { codingsOf, decoded } from './decompression.ts'
 
 /** How a request is sent. */
@@ -41,6 +43,7 @@ export interface Exchange {
   readonly response: IncomingMessage
   /** The body of the answer; leaving the loop gives up the rest. */
   body(): AsyncGenerator<Uint8Array>
+  readonly trailers: Trailers
 }
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
@@ -49,7 +52,10 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE',
 export const exchange = async (request: OutgoingRequest, settings: ExchangeSettings): Promise<Exchange> => {
   const { signal, keep, limits } = settings
   const message = start(request, settings)
-  const state: ExchangeState = { message, error: null }
+  const state: ExchangeState = { message, error: null, fault: null }
+  message.on('error', fault => {
+    state.fault ??= fault
+  })
   const abort = (): void => {
     keep(0)
     message.destroy()
@@ -62,7 +68,8 @@ export const exchange = async (request: OutgoingRequest, settings: ExchangeSetti
     checkHead(response, limits)
     keep(message.shouldKeepAlive ? keptFor(response) : 0)
     const delimited = isDelimited(request.method, response)
-    return { response, body: () => bodyOf(state, response, delimited, keep) }
+    const stream = { response, delimited, limits, trailers: new AnswerTrailers(), keep }
+    return { response, body: () => bodyOf(state, stream), trailers: stream.trailers }
   } catch (error) {
     keep(0)
     message.destroy()
@@ -74,6 +81,18 @@ export const exchange = async (request: OutgoingRequest, settings: ExchangeSetti
 interface ExchangeState {
   readonly message: ClientRequest
   error: Error | null
+  /** What node:http says of the request. */
+  fault: Error | null
+}
+
+/** The body of an answer that has begun. */
+interface ArrivingBody {
+  readonly response: IncomingMessage
+  /** False where the end of the connection ends it. */
+  readonly delimited: boolean
+  readonly limits: Limits
+  readonly trailers: AnswerTrailers
+  keep(time: number): void
 }
 
 /** How long an idle connection may be used: as long as the server keeps it (RFC 9112 section 9.3), less the time for the way there. */
@@ -176,21 +195,21 @@ const drained = (message: ClientRequest): Promise<void> =>
 const isDelimited = (method: string, { statusCode, headers }: IncomingMessage): boolean =>
   method === 'HEAD' || isBodyless(statusCode as number) || headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
 
-async function* bodyOf(
-  { message }: ExchangeState,
-  response: IncomingMessage,
-  delimited: boolean,
-  keep: (time: number) => void
-): AsyncGenerator<Uint8Array> {
+async function* bodyOf(state: ExchangeState, { response, delimited, limits, trailers, keep }: ArrivingBody): AsyncGenerator<Uint8Array> {
+  const { message } = state
   const { socket } = response
   let whole = false
   try {
     for await (const chunk of response) yield chunk as Uint8Array
     // node:http takes a connection that has ended for whatever reason as the end of the body: only the peer's own end is one (RFC 9112 section 8).
     if (!delimited && (!socket.readableEnded || socket.errored)) throw socket.errored ?? new Error('the connection was cut')
+    const { rawTrailers } = response
+    if (rawTrailers.length > limits.headerCount * 2) throw badAnswer('The answer has too many trailers.')
+    trailers.arrived(rawTrailers)
     whole = response.complete && message.writableEnded
   } catch (error) {
-    throw failureOf(error, true)
+    // What is no HTTP ends the connection as well: the reason is what the request fails with.
+    throw failureOf(isNoHttp(state.fault) ? state.fault : error, true)
   } finally {
     // An answer that came before the request was complete leaves a connection that cannot be used again.
     if (!whole) {
@@ -200,10 +219,12 @@ async function* bodyOf(
   }
 }
 
+const isNoHttp = (error: unknown): boolean => (error as { code?: string } | null)?.code?.startsWith('HPE_') === true
+
 /** Why no answer came. A server may close a kept connection at the very moment a request leaves on it (RFC 9112 section 9.3.1). */
 const failureOf = (error: unknown, sent: boolean): Error => {
   if (isIopaError(error)) return error
-  if ((error as { code?: string }).code?.startsWith('HPE_') === true) return badAnswer('The peer sent what is no HTTP answer.', error)
+  if (isNoHttp(error)) return badAnswer('The peer sent what is no HTTP answer.', error)
   return linkLost({ sent }, error)
 }
 
@@ -219,7 +240,12 @@ export const answerOfExchange = async (method: string, stream: Exchange, limit: 
     if (codings !== null && /^content-(?:encoding|length)$/i.test(name)) continue
     if (!isOfConnection(name) || name.toLowerCase() === 'content-length') pairs.push(name, fields[at + 1] as string)
   }
-  const parts = { headers: new HeaderMap(pairs), type: response.headers['content-type'] ?? '', reason: response.statusMessage ?? '' }
+  const parts = {
+    headers: new HeaderMap(pairs),
+    type: response.headers['content-type'] ?? '',
+    reason: response.statusMessage ?? '',
+    keys: { 'server.Trailers': stream.trailers }
+  }
   if (method === 'HEAD' || isBodyless(status) || response.headers['content-length'] === '0') {
     for await (const _ of stream.body());
     return receivedAnswer(status, parts)

@@ -6,7 +6,6 @@ import {
   type ByteNetwork,
   type Credentials,
   checkTarget,
-  HeaderMap,
   IopaError,
   type Link,
   type LinkAnswer,
@@ -14,9 +13,9 @@ import {
   type LinkRequestOptions,
   type OpenOptions,
   type OutgoingRequest,
-  receivedAnswer,
   type Sink,
-  type SubscribeOptions
+  type SubscribeOptions,
+  withPayload
 } from '@iopa/transport'
 import { channelStream } from '@iopa/transport/node'
 import type { HttpClientOptions } from '../options.ts'
@@ -169,13 +168,7 @@ class HttpLink implements Link {
         await leave()
         return answer
       }
-      const { status, headerPairs, type, reason, payload } = answer
-      return receivedAnswer(status, {
-        headers: new HeaderMap([...headerPairs]),
-        type,
-        reason,
-        payload: thenClosed(payload as AsyncIterable<Uint8Array>, link)
-      })
+      return withPayload(answer, thenClosed(answer.payload as AsyncIterable<Uint8Array>, link))
     } catch (error) {
       void this.#giveUp(answer)
       await leave()

@@ -1,4 +1,4 @@
-import { type ByteAddress, type Limits, optionError, requiredPort } from '@iopa/transport'
+import { type ByteAddress, type Limits, optionError, proxiedBy, requiredPort } from '@iopa/transport'
 import type { HttpOptions } from '../options.ts'
 
 const FIRST_DESCRIPTOR = 3
@@ -28,8 +28,8 @@ const inherited = (): number => {
 }
 
 /** Which proxies begin with a header, and how long they may take. @throws IopaError 500 where no peer has an address */
-export const proxyProtocolOf = ({ proxyProtocol, path }: HttpOptions, { headerTimeout }: Limits): ByteAddress['proxyProtocol'] => {
-  if (proxyProtocol === undefined) return undefined
-  if (path !== undefined) throw optionError('The option proxyProtocol of http() needs peers with addresses: leave it out with path.')
-  return { from: proxyProtocol, timeout: headerTimeout }
+export const proxyProtocolOf = ({ proxyProtocol, path }: HttpOptions, limits: Limits): ByteAddress['proxyProtocol'] => {
+  if (proxyProtocol !== undefined && path !== undefined)
+    throw optionError('The option proxyProtocol of http() needs peers with addresses: leave it out with path.')
+  return proxiedBy(proxyProtocol, limits)
 }

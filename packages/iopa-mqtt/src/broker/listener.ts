@@ -8,6 +8,7 @@ import {
   type Host,
   IopaError,
   listenerUrl,
+  proxiedBy,
   type TlsOptions
 } from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
@@ -57,9 +58,9 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host, admin
       )
     await broker.start()
     const urls: URL[] = []
-    for (const { host: address = '127.0.0.1', tls, port = tls ? 8883 : 1883 } of places) {
+    for (const { host: address = '127.0.0.1', tls, port = tls ? 8883 : 1883, proxyProtocol } of places) {
       const server = await network.listen(
-        { host: address, port, tls },
+        { host: address, port, tls, proxyProtocol: proxiedBy(proxyProtocol, own.limits) },
         channel => broker.accept(channel, connections),
         counters.failed,
         counters.unsecured

@@ -1,3 +1,4 @@
+import type { Limits } from '../contract/limits.ts'
 import type { TlsOptions } from '../contract/tls.ts'
 
 /** Callbacks for data that arrives on a byte channel. None may throw. */
@@ -66,6 +67,10 @@ export interface ByteAddress {
   /** Connecting with TLS only: the channel that TLS runs over, such as the tunnel of a proxy, in place of a new connection. It was never opened. */
   readonly over?: ByteChannel | undefined
 }
+
+/** `proxyProtocol` of an address: the proxies of an option of that name, whose header has the time of any other header. */
+export const proxiedBy = (proxies: readonly string[] | undefined, { headerTimeout }: Pick<Limits, 'headerTimeout'>): ByteAddress['proxyProtocol'] =>
+  proxies === undefined ? undefined : { from: proxies, timeout: headerTimeout }
 
 /** A place that accepts channels. */
 export interface ByteServer {

@@ -1,5 +1,5 @@
 import type { LinkAnswer } from '@iopa/context'
-import { collectBytes, HeaderMap, receivedAnswer } from '@iopa/context/host'
+import { collectBytes, withPayload } from '@iopa/context/host'
 import type { Call } from './call.ts'
 
 type Step = IteratorResult<Uint8Array, undefined>
@@ -61,10 +61,5 @@ class AnswerBody implements AsyncIterableIterator<Uint8Array, undefined> {
 export const awaitedAnswer = async (answer: LinkAnswer, call: Call, timeout: number, limit: number, release: () => void): Promise<LinkAnswer> => {
   const body = new AnswerBody(answer.payload as AsyncIterable<Uint8Array>, call, timeout, release)
   const short = Number(answer.headers.get('content-length') ?? Number.NaN) <= limit
-  return receivedAnswer(answer.status, {
-    headers: new HeaderMap([...answer.headerPairs]),
-    type: answer.type,
-    reason: answer.reason,
-    payload: short ? await collectBytes(body, limit) : body
-  })
+  return withPayload(answer, short ? await collectBytes(body, limit) : body)
 }
