@@ -5,7 +5,7 @@
 export { argumentError, checkSurplus, factoryName, kindOf } from './arguments/arguments.ts'
 export { callSite } from './arguments/call-site.ts'
 export { AnswerQueue, NEWEST_ONLY } from './client/answer-queue.ts'
-export type { ClientOwner } from './client/connect.ts'
+export type { ClientOwner } from './client/client-owner.ts'
 export { CONNECT_OPTIONS, connectPeer, connectWith, transportFor } from './client/connect.ts'
 export { marked, markedCopy, marking } from './client/upstream.ts'
 export { ACTIVITY, ActivityFeed } from './connections/activity.ts'

@@ -1,12 +1,10 @@
 import { IopaError, schemeOf } from '@iopa/constants'
 import type { Client, PeerClientOptions } from '@iopa/context'
-import type { ContextFactory, Scope } from '@iopa/context/host'
 import { checkOptions } from '../arguments/arguments.ts'
-import { type Clock, loaded, systemClock } from '../contract/clock.ts'
+import { loaded, systemClock } from '../contract/clock.ts'
 import type { PeerTarget } from '../contract/host.ts'
-import type { Limits } from '../contract/limits.ts'
 import type { ConnectOptions, Transport } from '../contract/transport.ts'
-import type { Send } from './client.ts'
+import type { ClientOwner, PeerClientOwner } from './client-owner.ts'
 
 export const CONNECT_OPTIONS: Record<keyof ConnectOptions, true> = {
   signal: true,
@@ -20,20 +18,6 @@ export const CONNECT_OPTIONS: Record<keyof ConnectOptions, true> = {
 }
 
 const PEER_CLIENT_OPTIONS: Record<keyof PeerClientOptions, true> = { signal: true, timeout: true, silence: true }
-
-/** What a client belongs to: an app, or itself. */
-export interface ClientOwner {
-  readonly factory: ContextFactory
-  readonly scope: Scope
-  /** Wraps what sends a request with the `dispatch` layers. */
-  dispatch(send: Send): Send
-}
-
-/** What a client to a peer belongs to: the listener that the peer has spoken to. */
-export interface PeerClientOwner extends ClientOwner {
-  readonly clock: Clock
-  readonly limits: Limits
-}
 
 // The engine of clients is loaded with the first client: an app that only serves does without.
 
