@@ -26,7 +26,7 @@ const DATES: Readonly<Record<string, string>> = {
   'packages/static/src/memory.ts': 'Last-Modified, and a name for this start',
   'packages/static/src/representation.ts': 'Last-Modified',
   'packages/static/src/lookup.ts': 'compared with the dates of files',
-  'packages/transport/src/client/connect.ts': 'server.Timestamp of a client without an app',
+  'packages/transport/src/client/opening.ts': 'server.Timestamp of a client without an app',
   'packages/cookies/src/sessions.ts': 'how long a session is kept',
   'packages/log/src/floods.ts': 'the time of a line',
   'packages/log/src/log.ts': 'the time of a line',

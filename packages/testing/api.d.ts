@@ -64,6 +64,7 @@ interface VirtualClock {
         readonly keep?: boolean;
     }): unknown;
     clearTimeout(handle: unknown): void;
+    hold(work: Promise<unknown>): void;
     shift(milliseconds: number): void;
     readonly pending: number;
     settle(): Promise<void>;

@@ -105,7 +105,7 @@ export type { DatagramChannel as D, DatagramNetwork as a, DatagramAddress as b, 
 // entity-tags.d.ts
 /// <reference lib="esnext.disposable" />
 import { IopaError, Body, Bag, CodecTable, Logger, KeysDeclaration, Codec } from "@iopa/constants";
-import { Context, SealedAnswer, EndReason, PeerClientOptions, Client, LinkAnswer } from "@iopa/context";
+import { LinkAnswer, Context, SealedAnswer, EndReason, PeerClientOptions, Client } from "@iopa/context";
 import { HeaderMap, Scope, ContextInit, OwnedContext, AnsweredContext, HeldBytes, RunContext, ContextFactory } from "@iopa/context/host";
 import { T as TlsOptions, B as ByteChannel } from "./byte-channel.js";
 declare const argumentError: (caller: unknown, code: string, detail: string) => IopaError;
@@ -117,17 +117,6 @@ declare const requiredPort: (name: string, port: number | undefined) => number;
 declare const checkSurplus: (name: string, surplus: readonly unknown[], caller: unknown) => void;
 declare const markFactory: <F extends (...values: never[]) => unknown>(name: string, factory: F) => F;
 declare const factoryName: (value: unknown) => string | undefined;
-interface OutgoingRequest {
-    readonly method: string;
-    readonly path: string;
-    readonly query: string;
-    readonly headers: HeaderMap;
-    readonly type: string;
-    readonly body: Body;
-    readonly signal: AbortSignal | undefined;
-    readonly bag: Bag;
-}
-declare const outgoing: (request: Bag, codecs?: CodecTable) => OutgoingRequest;
 type TimerHandle = unknown;
 interface TimerOptions {
     readonly keep?: boolean;
@@ -137,8 +126,10 @@ interface Clock {
     elapsed(): number;
     setTimeout(callback: () => void, ms: number, options?: TimerOptions): TimerHandle;
     clearTimeout(handle: TimerHandle): void;
+    hold?(work: Promise<unknown>): void;
 }
 declare const systemClock: Clock;
+declare const loaded: <T>(clock: Clock, module: Promise<T>) => Promise<T>;
 declare const withinTime: (clock: Clock, delay: number, work: Promise<unknown>) => Promise<boolean>;
 interface Limits {
     readonly body: number;
@@ -163,6 +154,64 @@ interface Limits {
 }
 declare const DEFAULT_LIMITS: Limits;
 declare const mergeLimits: (base: Limits, overrides: Partial<Limits> | undefined) => Limits;
+interface OutgoingRequest {
+    readonly method: string;
+    readonly path: string;
+    readonly query: string;
+    readonly headers: HeaderMap;
+    readonly type: string;
+    readonly body: Body;
+    readonly signal: AbortSignal | undefined;
+    readonly bag: Bag;
+}
+declare const outgoing: (request: Bag, codecs?: CodecTable) => OutgoingRequest;
+interface Link {
+    readonly concurrency: number;
+    readonly closed: Promise<LinkEnd>;
+    readonly prefix?: string;
+    readonly requestTimeout?: number;
+    readonly idleTimeout?: number;
+    request(message: OutgoingRequest, options: LinkRequestOptions): Promise<LinkAnswer>;
+    subscribe(message: OutgoingRequest, sink: Sink, options: SubscribeOptions): Promise<void>;
+    close(): Promise<void>;
+}
+interface Sink {
+    next(answer: LinkAnswer): void | Promise<void>;
+    accepted(): void;
+}
+interface LinkRequestOptions {
+    readonly signal: AbortSignal;
+    awaits?(what: "receipt" | "answer" | "body"): void;
+}
+interface SubscribeOptions extends LinkRequestOptions {
+    readonly resume?: unknown;
+}
+interface LinkEnd {
+    readonly reason: "finish" | "lost" | "refused";
+    readonly error?: unknown;
+}
+interface LinkLoss {
+    readonly sent: boolean;
+    readonly repeat?: boolean;
+    readonly retryAfter?: number | undefined;
+    readonly resume?: unknown;
+}
+interface Credentials {
+    readonly username: string;
+    readonly password: string;
+}
+interface Serving {
+    readonly host: Host;
+    readonly user: string | undefined;
+}
+interface OpenOptions {
+    readonly signal: AbortSignal;
+    readonly clock: Clock;
+    readonly limits: Limits;
+    readonly tls?: TlsOptions | undefined;
+    readonly credentials?: Credentials | undefined;
+    readonly serve?: Serving | undefined;
+}
 interface Constraint {
     readonly source: string;
     readonly regex: RegExp;
@@ -482,53 +531,6 @@ interface Host {
     mayGet(path: string, as: OwnedContext): boolean | Promise<boolean>;
     readonly routesVersion: number;
 }
-interface Link {
-    readonly concurrency: number;
-    readonly closed: Promise<LinkEnd>;
-    readonly prefix?: string;
-    readonly requestTimeout?: number;
-    readonly idleTimeout?: number;
-    request(message: OutgoingRequest, options: LinkRequestOptions): Promise<LinkAnswer>;
-    subscribe(message: OutgoingRequest, sink: Sink, options: SubscribeOptions): Promise<void>;
-    close(): Promise<void>;
-}
-interface Sink {
-    next(answer: LinkAnswer): void | Promise<void>;
-    accepted(): void;
-}
-interface LinkRequestOptions {
-    readonly signal: AbortSignal;
-    awaits?(what: "receipt" | "answer" | "body"): void;
-}
-interface SubscribeOptions extends LinkRequestOptions {
-    readonly resume?: unknown;
-}
-interface LinkEnd {
-    readonly reason: "finish" | "lost" | "refused";
-    readonly error?: unknown;
-}
-interface LinkLoss {
-    readonly sent: boolean;
-    readonly repeat?: boolean;
-    readonly retryAfter?: number | undefined;
-    readonly resume?: unknown;
-}
-interface Credentials {
-    readonly username: string;
-    readonly password: string;
-}
-interface Serving {
-    readonly host: Host;
-    readonly user: string | undefined;
-}
-interface OpenOptions {
-    readonly signal: AbortSignal;
-    readonly clock: Clock;
-    readonly limits: Limits;
-    readonly tls?: TlsOptions | undefined;
-    readonly credentials?: Credentials | undefined;
-    readonly serve?: Serving | undefined;
-}
 type RouteLayer = {
     layer(context: Context, next: () => Promise<unknown>): unknown;
 }["layer"];
@@ -587,8 +589,13 @@ interface ClientOwner {
     readonly scope: Scope;
     dispatch(send: Send): Send;
 }
+interface PeerClientOwner extends ClientOwner {
+    readonly clock: Clock;
+    readonly limits: Limits;
+}
 declare const connect: (transport: Transport, url: string | URL, options?: ConnectOptions) => Promise<Client>;
 declare const connectWith: (transport: Transport, url: URL, options: ConnectOptions, owner: ClientOwner) => Promise<Client>;
+declare const connectPeer: (peer: PeerTarget, options: PeerClientOptions, owner: PeerClientOwner) => Promise<Client>;
 declare const transportFor: (transports: readonly Transport[], url: URL) => Transport;
 interface ConnectionOpened {
     readonly kind: "connection-opened";
@@ -676,15 +683,14 @@ declare const shortTag: (etag: string) => string;
 declare const tagsIn: (field: string) => readonly string[];
 declare const matchesStrongly: (given: string, current: string) => boolean;
 declare const matchesWeakly: (given: string, current: string) => boolean;
-export { ACTIVITY as A, USERS as U, DEFAULT_LIMITS as X, MAX_SEGMENTS as a4, MAX_SEGMENT_LENGTH as a5, answersMethod as aA, checkOptions as aB, compareSegments as aC, connect as aD, countersOf as aE, expandPattern as aF, isOptionalSegment as aG, isUnrouted as aH, listenerUrl as aI, markFactory as aJ, matchPattern as aK, mergeLimits as aL, optionError as aM, outgoing as aN, paramNames as aO, parsePattern as aP, pathsOfRoute as aQ, placeParams as aR, requiredPort as aS, shortTag as aT, systemClock as aU, tagOfDigest as aV, usersOf as aW, UserWatches as ax, acceptsSegment as az, ActivityFeed as b, AppCounters as c, CONNECT_OPTIONS as d, COUNTERS as e, argumentError as f, checkSurplus as g, connectWith as h, contentTag as i, factoryName as j, kindOf as k, matchesWeakly as l, matchesStrongly as m, transportFor as n, prefixed as p, Counters as r, tagsIn as t, withinTime as w };
-export type { JsonSchemaOptions as $, CollectionContract as B, ClientOwner as C, CollectionItem as D, CollectionPage as E, CollectionQuery as F, CollectionQueryInput as G, Host as H, CollectionTypes as I, ConnectOptions as J, ConnectionClosed as K, Limits as L, MethodTypes as M, ConnectionOpened as N, OpenOptions as O, PeerTarget as P, Constraint as Q, ResourceTypes as R, Subscription as S, CoreRouteAttributes as T, Counts as V, Credentials as W, ErrorContract as Y, HostObserveOptions as Z, InputOf as _, Clock as a, Link as a0, LinkEnd as a1, LinkRequestOptions as a2, Listener as a3, MethodContract as a6, MixedParam as a7, MixedSegment as a8, Observation as a9, OptionCheck as aa, ParamsOf as ab, Pattern as ac, PatternParams as ad, PatternSegment as ae, PatternValues as af, Refusal as ag, RepresentationOf as ah, RouteAttributes as ai, RouteInfo as aj, RoutePermits as ak, SchemaResult as al, SecurityScheme as am, ServedApp as an, Serving as ao, Sink as ap, StateOf as aq, SubscribeOptions as ar, TimerHandle as as, TimerOptions as at, Transport as au, TransportApp as av, TypesOf as aw, WatchOptions as ay, LinkLoss as o, OutgoingRequest as q, ResourceContract as s, SchemaIssue as u, Schema as v, OutputOf as x, Activity as y, Change as z };
+export { ACTIVITY as A, USERS as U, DEFAULT_LIMITS as X, ActivityFeed as a, MAX_SEGMENTS as a4, MAX_SEGMENT_LENGTH as a5, acceptsSegment as aA, answersMethod as aB, checkOptions as aC, compareSegments as aD, connect as aE, countersOf as aF, expandPattern as aG, isOptionalSegment as aH, isUnrouted as aI, listenerUrl as aJ, loaded as aK, markFactory as aL, matchPattern as aM, mergeLimits as aN, optionError as aO, outgoing as aP, paramNames as aQ, parsePattern as aR, pathsOfRoute as aS, placeParams as aT, requiredPort as aU, shortTag as aV, systemClock as aW, tagOfDigest as aX, usersOf as aY, UserWatches as ay, AppCounters as b, CONNECT_OPTIONS as c, COUNTERS as d, argumentError as f, checkSurplus as g, connectPeer as h, connectWith as i, contentTag as j, factoryName as k, kindOf as l, matchesStrongly as m, matchesWeakly as n, transportFor as o, prefixed as p, Counters as s, tagsIn as t, withinTime as w };
+export type { JsonSchemaOptions as $, Change as B, Clock as C, CollectionContract as D, CollectionItem as E, CollectionPage as F, CollectionQuery as G, Host as H, CollectionQueryInput as I, CollectionTypes as J, ConnectOptions as K, Limits as L, MethodTypes as M, ConnectionClosed as N, OpenOptions as O, ConnectionOpened as P, Constraint as Q, ResourceTypes as R, Subscription as S, CoreRouteAttributes as T, Counts as V, Credentials as W, ErrorContract as Y, HostObserveOptions as Z, InputOf as _, Link as a0, LinkEnd as a1, LinkRequestOptions as a2, Listener as a3, MethodContract as a6, MixedParam as a7, MixedSegment as a8, Observation as a9, OptionCheck as aa, ParamsOf as ab, Pattern as ac, PatternParams as ad, PatternSegment as ae, PatternValues as af, PeerTarget as ag, Refusal as ah, RepresentationOf as ai, RouteAttributes as aj, RouteInfo as ak, RoutePermits as al, SchemaResult as am, SecurityScheme as an, ServedApp as ao, Serving as ap, Sink as aq, StateOf as ar, SubscribeOptions as as, TimerHandle as at, TimerOptions as au, Transport as av, TransportApp as aw, TypesOf as ax, WatchOptions as az, ClientOwner as e, LinkLoss as q, OutgoingRequest as r, ResourceContract as u, SchemaIssue as v, Schema as x, OutputOf as y, Activity as z };
 
 // host.d.ts
 /// <reference lib="esnext.disposable" />
-import { C as ClientOwner } from "./entity-tags.js";
-import { PeerTarget, Clock, Limits } from "./index.js";
-export { A as ACTIVITY, b as ActivityFeed, c as AppCounters, d as CONNECT_OPTIONS, e as COUNTERS, U as USERS, f as argumentError, g as checkSurplus, h as connectWith, i as contentTag, j as factoryName, k as kindOf, m as matchesStrongly, l as matchesWeakly, p as prefixed, t as tagsIn, n as transportFor, w as withinTime } from "./entity-tags.js";
-import { LinkAnswer, PeerClientOptions, Client } from "@iopa/context";
+import { Clock } from "./index.js";
+export { A as ACTIVITY, a as ActivityFeed, b as AppCounters, c as CONNECT_OPTIONS, d as COUNTERS, e as ClientOwner, U as USERS, f as argumentError, g as checkSurplus, h as connectPeer, i as connectWith, j as contentTag, k as factoryName, l as kindOf, m as matchesStrongly, n as matchesWeakly, p as prefixed, t as tagsIn, o as transportFor, w as withinTime } from "./entity-tags.js";
+import { LinkAnswer } from "@iopa/context";
 import { ErrorOrigin, IopaError, Logger } from "@iopa/constants";
 import "@iopa/context/host";
 import "./byte-channel.js";
@@ -706,11 +712,6 @@ declare class AnswerQueue {
     cut(): void;
     next(): Promise<Next>;
 }
-interface PeerClientOwner extends ClientOwner {
-    readonly clock: Clock;
-    readonly limits: Limits;
-}
-declare const connectPeer: (peer: PeerTarget, options: PeerClientOptions, owner: PeerClientOwner) => Promise<Client>;
 declare const marked: (error: unknown, origin: ErrorOrigin) => unknown;
 declare const markedCopy: (error: IopaError, origin: ErrorOrigin) => IopaError;
 declare const marking: <T>(origin: ErrorOrigin, work: () => T) => T;
@@ -723,7 +724,7 @@ declare class FailureLog {
 declare const sharedError: (status: number, code: string, detail: string, headers?: Readonly<Record<string, string>>) => IopaError;
 declare const parseHttpDate: (text: string) => number | undefined;
 declare const formatHttpDate: (time: number) => string;
-export { AnswerQueue, ClientOwner, FailureLog, NEWEST_ONLY, callSite, connectPeer, formatHttpDate, marked, markedCopy, marking, parseHttpDate, sharedError };
+export { AnswerQueue, FailureLog, NEWEST_ONLY, callSite, formatHttpDate, marked, markedCopy, marking, parseHttpDate, sharedError };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
@@ -733,8 +734,8 @@ import { Payload, LinkAnswer, Context } from "@iopa/context";
 export { Client, EndReason, Excerpt, LinkAnswer, Payload, Peer, PeerClientOptions, Problem, ReceivedAnswer, RequestOptions, SealedAnswer } from "@iopa/context";
 import { PathLimits, HeldBytes, BodyHolder, OwnedContext, Endpoint } from "@iopa/context/host";
 export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, RequestSource, Scope, abortable, addressGroup, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isHttp, isLoopback, joinPath, parseUrl, readBody, receivedAnswer } from "@iopa/context/host";
-import { a as Clock, L as Limits, O as OpenOptions, o as LinkLoss, q as OutgoingRequest, r as Counters, H as Host, R as ResourceTypes, M as MethodTypes, s as ResourceContract, S as Subscription, u as SchemaIssue, v as Schema, x as OutputOf } from "./entity-tags.js";
-export { y as Activity, z as Change, B as CollectionContract, D as CollectionItem, E as CollectionPage, F as CollectionQuery, G as CollectionQueryInput, I as CollectionTypes, J as ConnectOptions, K as ConnectionClosed, N as ConnectionOpened, Q as Constraint, T as CoreRouteAttributes, V as Counts, W as Credentials, X as DEFAULT_LIMITS, Y as ErrorContract, Z as HostObserveOptions, _ as InputOf, $ as JsonSchemaOptions, a0 as Link, a1 as LinkEnd, a2 as LinkRequestOptions, a3 as Listener, a4 as MAX_SEGMENTS, a5 as MAX_SEGMENT_LENGTH, a6 as MethodContract, a7 as MixedParam, a8 as MixedSegment, a9 as Observation, aa as OptionCheck, ab as ParamsOf, ac as Pattern, ad as PatternParams, ae as PatternSegment, af as PatternValues, P as PeerTarget, ag as Refusal, ah as RepresentationOf, ai as RouteAttributes, aj as RouteInfo, ak as RoutePermits, al as SchemaResult, am as SecurityScheme, an as ServedApp, ao as Serving, ap as Sink, aq as StateOf, ar as SubscribeOptions, as as TimerHandle, at as TimerOptions, au as Transport, av as TransportApp, aw as TypesOf, ax as UserWatches, ay as WatchOptions, az as acceptsSegment, aA as answersMethod, aB as checkOptions, aC as compareSegments, aD as connect, aE as countersOf, aF as expandPattern, aG as isOptionalSegment, aH as isUnrouted, aI as listenerUrl, aJ as markFactory, aK as matchPattern, aL as mergeLimits, aM as optionError, aN as outgoing, aO as paramNames, aP as parsePattern, aQ as pathsOfRoute, aR as placeParams, aS as requiredPort, aT as shortTag, aU as systemClock, aV as tagOfDigest, aW as usersOf } from "./entity-tags.js";
+import { C as Clock, L as Limits, O as OpenOptions, q as LinkLoss, r as OutgoingRequest, s as Counters, H as Host, R as ResourceTypes, M as MethodTypes, u as ResourceContract, S as Subscription, v as SchemaIssue, x as Schema, y as OutputOf } from "./entity-tags.js";
+export { z as Activity, B as Change, D as CollectionContract, E as CollectionItem, F as CollectionPage, G as CollectionQuery, I as CollectionQueryInput, J as CollectionTypes, K as ConnectOptions, N as ConnectionClosed, P as ConnectionOpened, Q as Constraint, T as CoreRouteAttributes, V as Counts, W as Credentials, X as DEFAULT_LIMITS, Y as ErrorContract, Z as HostObserveOptions, _ as InputOf, $ as JsonSchemaOptions, a0 as Link, a1 as LinkEnd, a2 as LinkRequestOptions, a3 as Listener, a4 as MAX_SEGMENTS, a5 as MAX_SEGMENT_LENGTH, a6 as MethodContract, a7 as MixedParam, a8 as MixedSegment, a9 as Observation, aa as OptionCheck, ab as ParamsOf, ac as Pattern, ad as PatternParams, ae as PatternSegment, af as PatternValues, ag as PeerTarget, ah as Refusal, ai as RepresentationOf, aj as RouteAttributes, ak as RouteInfo, al as RoutePermits, am as SchemaResult, an as SecurityScheme, ao as ServedApp, ap as Serving, aq as Sink, ar as StateOf, as as SubscribeOptions, at as TimerHandle, au as TimerOptions, av as Transport, aw as TransportApp, ax as TypesOf, ay as UserWatches, az as WatchOptions, aA as acceptsSegment, aB as answersMethod, aC as checkOptions, aD as compareSegments, aE as connect, aF as countersOf, aG as expandPattern, aH as isOptionalSegment, aI as isUnrouted, aJ as listenerUrl, aK as loaded, aL as markFactory, aM as matchPattern, aN as mergeLimits, aO as optionError, aP as outgoing, aQ as paramNames, aR as parsePattern, aS as pathsOfRoute, aT as placeParams, aU as requiredPort, aV as shortTag, aW as systemClock, aX as tagOfDigest, aY as usersOf } from "./entity-tags.js";
 import { B as ByteChannel } from "./byte-channel.js";
 export { a as ByteAddress, b as ByteNetwork, c as ByteReceiver, d as ByteServer, T as TlsOptions, e as checkTlsOptions } from "./byte-channel.js";
 import { D as DatagramChannel, a as DatagramNetwork } from "./datagram-channel.js";

@@ -1,5 +1,6 @@
 import type { Capabilities, CodecTable, Logger } from '@iopa/constants'
 import type { Context } from './context.ts'
+import type { ContextInit } from './context-init.ts'
 import type { HeldBytes } from './held-bytes.ts'
 
 /** How a change takes its turn. */
@@ -18,6 +19,21 @@ export interface ChangeOrder {
   readonly active: number
   /** Calls `handler` when the path is free, and where it is judged, when its precondition holds. */
   run(context: Context, terms: ChangeTerms, handler: () => unknown): unknown
+}
+
+/** What an order of changes needs of the app: a router brings the order itself, with the first change that takes a turn. */
+export interface ChangeHost {
+  readonly clock: EnvironmentClock
+  /** Milliseconds that the content may take to arrive that a change is judged by. */
+  readonly timeout: number
+  /** Most bytes of a content that is hashed. */
+  readonly bodyLimit: number
+  /** One name for a resource that several paths lead to, since its app is mounted at several places. */
+  nameOf(path: string): string
+  /** A context within that of a change. */
+  create(init: ContextInit, change: Context): Context
+  /** Runs the whole app; the answer is sealed when `done` is called. */
+  run(context: Context, done: () => void): void
 }
 
 /** Time, as `Clock` of `@iopa/transport` gives it. */
@@ -51,8 +67,10 @@ export interface Environment {
   now(): number
   /** Settles when `work` has, or when the time that a scope may take to end is over: then it calls `hurry`, and logs that. */
   bounded?(work: Promise<void>, hurry: () => void): Promise<void>
-  /** Orders the changes of a path while one of them has a precondition; null in an app that judges none. */
+  /** Orders the changes of a path while one of them has a precondition; null before the first of them. */
   changes: ChangeOrder | null
+  /** What that order needs; undefined where there is no app. */
+  changeHost?: ChangeHost
   /** Tells observers of `path` that it has changed; `origin` is the context that says so. */
   notify(path: string, origin?: object): void
   /** True where the user of a context of this app may GET a path of it. */

@@ -1,8 +1,7 @@
 import cluster from 'node:cluster'
 import { getHeapStatistics } from 'node:v8'
-import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, optionError, type Transport } from '@iopa/transport'
+import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, loaded, markFactory, optionError, type Transport } from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
-import { openLink } from './client/link.ts'
 import { proxyOf } from './client/proxy.ts'
 import { HTTP_KEYS } from './keys.ts'
 import { HTTP_CLIENT_OPTIONS, HTTP_OPTIONS, HTTP2_OPTIONS, type Http2Options, type HttpClientOptions, type HttpOptions } from './options.ts'
@@ -31,7 +30,11 @@ export function http(options: HttpOptions = {}): Transport {
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: { [CAPABILITIES.Http]: { version: '5.0.0', observe: true, redirects: true, tls: options.tls !== undefined } },
     listen: host => listen(host.withLimits(options.limits), network, native, options),
-    open: (url, opening) => openLink(url, { network, native, client }, opening)
+    open: async (url, opening) => {
+      // An app that only serves does without the client.
+      const { openLink } = await loaded(opening.clock, import('./client/link.ts'))
+      return openLink(url, { network, native, client }, opening)
+    }
   }
 }
 

@@ -9,6 +9,7 @@ import {
   type KeysDeclaration,
   type Link,
   type Listener,
+  loaded,
   markFactory,
   type OpenOptions,
   optionError,
@@ -155,7 +156,7 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
       return (listening = broker = await listenEmbedded(options, host, admin))
     },
     async open(url: URL, opening: OpenOptions): Promise<Link> {
-      const { openMqttLink } = await import('./client.ts')
+      const { openMqttLink } = await loaded(opening.clock, import('./client.ts'))
       return openMqttLink(url, opening, options.client)
     },
     async publish(topic, payload, publishOptions) {

@@ -12,6 +12,20 @@ describe('virtual clock', () => {
     expect([clock.now(), runs, clock.pending]).toEqual([1000, 1, 0])
   })
 
+  test('stands still until work that takes real time has settled', async () => {
+    const clock = virtualClock()
+    const order: string[] = []
+    clock.setTimeout(() => order.push('late'), 5)
+    const work = new Promise(resolve => setTimeout(resolve, 10))
+    clock.hold(work)
+    const begun = work.then(() => clock.setTimeout(() => order.push('in time'), 1))
+    await clock.advance(5)
+    expect(order).toEqual(['in time', 'late'])
+    clock.hold(Promise.reject(new Error('not loaded')))
+    await clock.advance(1)
+    await begun
+  })
+
   test('runs timers by due time, and in order of creation for the same time', async () => {
     const clock = virtualClock()
     const order: string[] = []

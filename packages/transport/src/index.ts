@@ -140,7 +140,7 @@ export { countersOf } from './connections/counters.ts'
 export type { SecuredSession, SecuredSessionsInit, SessionHandlers } from './connections/secured-sessions.ts'
 export { SecuredSessions } from './connections/secured-sessions.ts'
 export type { Clock, TimerHandle, TimerOptions } from './contract/clock.ts'
-export { systemClock } from './contract/clock.ts'
+export { loaded, systemClock } from './contract/clock.ts'
 export type {
   CollectionContract,
   CollectionItem,

@@ -5,5 +5,5 @@
 export { channelStream } from './node/channel-stream.ts'
 export type { DgramModule } from './node/socket-datagrams.ts'
 export { datagramNetwork } from './node/socket-datagrams.ts'
-export type { NetModule, TlsModule } from './node/socket-network.ts'
+export type { NetModule, TlsModule } from './node/socket-modules.ts'
 export { socketNetwork } from './node/socket-network.ts'

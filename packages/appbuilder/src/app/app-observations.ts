@@ -6,7 +6,6 @@ import { marked } from '@iopa/transport/host'
 import { ObservationRegistry } from '../observation/observation.ts'
 import { observedAnswers } from '../observation/observed-answers.ts'
 import { Runner } from '../pipeline/runner.ts'
-import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
 import type { AppHandle } from './app-types.ts'
 import { routesFor } from './coverage.ts'
 import { changedEverywhere, ignoresSlash, type NestedApp, observedPaths, oneNameOf, routesChangedIn } from './nested-app.ts'
@@ -39,7 +38,6 @@ const SLASH = 0x2f
 /** The observers of an app, and the changes that they hear of: from its requests, its code, and the apps around it and within it. */
 export class AppObservations {
   readonly registry: ObservationRegistry
-  readonly conditional: ConditionalChanges
   readonly #self: NestedApp
   readonly #app: ObservingApp
   readonly #notifier: Runner
@@ -47,7 +45,7 @@ export class AppObservations {
   constructor(self: NestedApp, app: ObservingApp) {
     this.#self = self
     this.#app = app
-    const { factory, clock } = app
+    const { factory, clock, environment } = app
     const { limits, logger } = self
     // Notifications are no requests of a peer: their observers are bounded, and a 503 would end an observation.
     this.#notifier = this.runner({ ...limits, inFlight: Number.POSITIVE_INFINITY })
@@ -58,16 +56,16 @@ export class AppObservations {
       logger,
       limits,
       run,
-      environment: app.environment
+      environment
     })
-    this.conditional = new ConditionalChanges({
-      factory,
+    environment.changeHost = {
       clock,
       timeout: limits.requestTimeout,
       bodyLimit: limits.body,
       nameOf: path => oneNameOf(self, path),
-      run
-    })
+      create: (init, change) => factory.create(init, change as RunContext),
+      run: (context, done) => run(context as RunContext, done)
+    }
   }
 
   /** A runner of the app, whose requests tell observers what they change. */

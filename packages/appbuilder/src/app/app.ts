@@ -72,7 +72,6 @@ export class App<Required extends keyof IopaKeys = never> {
       create: bag => this.#create(bag),
       users: () => this.#shared.users
     })
-    this.#environment.changes = this.#observations.conditional
     this.#handle = this.#observations.handle({
       routes: () => this.registry,
       transports: () => transportsOf(this.#self, transport => this.#listeners.urls(transport)),

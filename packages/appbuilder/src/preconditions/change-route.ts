@@ -1,7 +1,8 @@
 import { changesState } from '@iopa/constants'
 import type { Context } from '@iopa/context'
-import { RECORD, type RunContext, rareOf } from '@iopa/context/host'
+import { type ChangeHost, RECORD, type RunContext, rareOf } from '@iopa/context/host'
 import type { MiddlewareFunction, Next } from '../pipeline/middleware.ts'
+import { ConditionalChanges } from './conditional-changes.ts'
 
 /** What a router knows of a route when it adds it. */
 export interface PreconditionOptions {
@@ -37,11 +38,14 @@ export const withPreconditions = (handler: MiddlewareFunction, { method, own, ha
   const mayChange = method === undefined || changesState(method)
   if (!mayChange && !own) return handler
   const exclusive = isChecked(handler) && handler.exclusive
-  const inTurn = (context: RunContext, handle: () => unknown): unknown =>
-    context.environment.changes?.run(context, { judged: !own && context.hasPrecondition, readable: hasGet(context['iopa.Path']), exclusive }, handle)
+  const inTurn = (context: RunContext, handle: () => unknown): unknown => {
+    const { environment } = context
+    environment.changes ??= new ConditionalChanges(environment.changeHost as ChangeHost)
+    return environment.changes.run(context, { judged: !own && context.hasPrecondition, readable: hasGet(context['iopa.Path']), exclusive }, handle)
+  }
   const needsTurn = (context: RunContext): boolean => {
-    const { changes } = context.environment
-    return changes !== null && (changes.active > 0 || exclusive || (!own && context.hasPrecondition))
+    const { changes, changeHost } = context.environment
+    return (changes !== null && changes.active > 0) || ((exclusive || (!own && context.hasPrecondition)) && changeHost !== undefined)
   }
   const perform = (checked: unknown, context: RunContext, next: Next): unknown => {
     const { perform: handle } = handler as CheckedHandler

@@ -1,8 +1,8 @@
 import { IopaError } from '@iopa/constants'
-import { type ChangeOrder, type ChangeTerms, contextOf, type RunContext } from '@iopa/context/host'
+import { type ChangeHost, type ChangeOrder, type ChangeTerms, contextOf, type RunContext } from '@iopa/context/host'
 import { closesCircle, isWithin, Lane, Turn, type Waiting } from './lanes.ts'
 import { preconditionFailed } from './own-answer.ts'
-import { judgeChange, type PreconditionHost } from './precondition-request.ts'
+import { judgeChange } from './precondition-request.ts'
 import { runNesting } from './run-nesting.ts'
 
 /** Changes that may wait for one path. */
@@ -12,14 +12,14 @@ const answerGone = (): IopaError => new IopaError(408, 'answer-gone', 'The reque
 
 /** Judges conditional changes, and lets changes of a path take turns while one of them is under way. It knows the requests of one process. */
 export class ConditionalChanges implements ChangeOrder {
-  readonly #host: PreconditionHost
+  readonly #host: ChangeHost
   readonly #lanes = new Map<string, Lane>()
   /** The innermost turn of a context. */
   readonly #turns = new Map<RunContext, Turn>()
   readonly #nesting = runNesting<Turn>()
   active = 0
 
-  constructor(host: PreconditionHost) {
+  constructor(host: ChangeHost) {
     this.#host = host
   }
 

@@ -1,22 +1,7 @@
 import { IopaError } from '@iopa/constants'
-import { type AnswerRecord, type ContextFactory, type ContextInit, HeaderMap, type RunContext } from '@iopa/context/host'
-import type { Clock } from '@iopa/transport'
+import { type AnswerRecord, type ChangeHost, type ContextInit, HeaderMap, type RunContext } from '@iopa/context/host'
 import { contentTag } from '@iopa/transport/host'
 import { evaluate, namesTags, type Verdict } from './conditions.ts'
-
-/** What a GET that judges a change needs of the app. */
-export interface PreconditionHost {
-  readonly factory: ContextFactory
-  readonly clock: Clock
-  /** Milliseconds that the content may take to arrive. */
-  readonly timeout: number
-  /** Most bytes of a content that is hashed. */
-  readonly bodyLimit: number
-  /** One name for a resource that several paths lead to, since its app is mounted at several places. */
-  nameOf(path: string): string
-  /** Runs the whole app; the answer is sealed when `done` is called. */
-  run(context: RunContext, done: () => void): void
-}
 
 /** They concern the change, not the GET. */
 const OF_THE_CHANGE = /^(?:if-.*|range|content-.*|transfer-encoding|expect|trailer|accept|last-event-id)$/i
@@ -25,7 +10,7 @@ const OF_THE_CHANGE = /^(?:if-.*|range|content-.*|transfer-encoding|expect|trail
 export type Judgement = Exclude<Verdict, 'not-modified'> | AnswerRecord
 
 /** Judges the precondition of a change by a GET of its path in the name of its user. Unless it is `readable`, a route may or may not answer that GET. */
-export const judgeChange = async (host: PreconditionHost, change: RunContext, readable: boolean): Promise<Judgement> => {
+export const judgeChange = async (host: ChangeHost, change: RunContext, readable: boolean): Promise<Judgement> => {
   const { requestedPath } = change
   const path = change['iopa.PathBase'] + change['iopa.Path']
   // Middleware that rewrote the path will do so again; a redirect within the app began at the new path.
@@ -34,8 +19,8 @@ export const judgeChange = async (host: PreconditionHost, change: RunContext, re
 }
 
 /** The judgement by what is at `path`; null where the request named another path than the change has now, and something else answers there. */
-const judgeAt = async (host: PreconditionHost, change: RunContext, path: string, readable: boolean): Promise<Judgement | null> => {
-  const context = preconditionRequest(host.factory, change, path)
+const judgeAt = async (host: ChangeHost, change: RunContext, path: string, readable: boolean): Promise<Judgement | null> => {
+  const context = preconditionRequest(host, change, path)
   try {
     const answer = await new Promise<AnswerRecord>(resolve => host.run(context, () => resolve(context.response)))
     if (path !== change['iopa.PathBase'] + change['iopa.Path'] && answer.resource !== change.response.resource) return null
@@ -51,7 +36,7 @@ const judgeAt = async (host: PreconditionHost, change: RunContext, path: string,
 }
 
 /** A GET of the path of a change, as its user, without its conditions, that asks for the content type of the change first. */
-const preconditionRequest = (factory: ContextFactory, change: RunContext, path: string): RunContext => {
+const preconditionRequest = (host: ChangeHost, change: RunContext, path: string): RunContext => {
   const init: ContextInit = {
     method: 'GET',
     path,
@@ -60,7 +45,7 @@ const preconditionRequest = (factory: ContextFactory, change: RunContext, path: 
     endpoint: change.endpoint,
     source: { headers: () => headersOf(change) }
   }
-  const context = factory.create(init, change)
+  const context = host.create(init, change) as RunContext
   context['iopa.Host'] = change['iopa.Host']
   context['iopa.Port'] = change['iopa.Port']
   context['server.IsLocalOrigin'] = change['server.IsLocalOrigin']
@@ -82,7 +67,7 @@ const headersOf = (change: RunContext): HeaderMap => {
 const behind = (accept: string): string => accept.replace(/[^,]+/g, element => (/;\s*q=/i.test(element) ? element : `${element};q=0.9`))
 
 /** The tag of the content of an answer that states none. */
-const tagOf = async ({ clock, timeout, bodyLimit }: PreconditionHost, answer: AnswerRecord): Promise<string> => {
+const tagOf = async ({ clock, timeout, bodyLimit }: ChangeHost, answer: AnswerRecord): Promise<string> => {
   if (!answer.isStream) return contentTag(answer.payload === null ? '' : (answer.payload as string | Uint8Array))
   let late: unknown
   const limit = new Promise<never>((_, reject) => {

@@ -20,10 +20,12 @@ import {
 import { channelStream } from '@iopa/transport/node'
 import type { HttpClientOptions } from '../options.ts'
 import { ACCEPT_ENCODING } from './decompression.ts'
+import { environmentProxy } from './environment-proxy.ts'
 import { subscribe } from './event-source.ts'
 import { answerOfExchange, type Exchange, type ExchangeSettings, exchange, targetOf } from './exchange.ts'
-import { type ClientProxy, environmentProxy, openTunnel, proxyOf } from './proxy.ts'
+import { type ClientProxy, proxyOf } from './proxy.ts'
 import { isRedirect, locationOf, MOST_REDIRECTS, redirectedRequest, skipBody, tooManyRedirects } from './redirect.ts'
+import { openTunnel } from './tunnel.ts'
 
 /** What the transport gives to its links. */
 export interface LinkSettings {

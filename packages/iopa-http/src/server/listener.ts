@@ -10,6 +10,7 @@ import {
   type Limits,
   type Listener,
   listenerUrl,
+  loaded,
   type Subscription,
   type TlsOptions,
   upgradesOf
@@ -54,7 +55,7 @@ export const listen = async (host: Host, network: ByteNetwork, native: boolean, 
     retry: options.retry ?? 3_000,
     closing: false
   }
-  const engine = speaksHttp2(options) ? (await import('../http2/engine.ts')).http2Engine(settings, options, native) : null
+  const engine = speaksHttp2(options) ? (await loaded(clock, import('../http2/engine.ts'))).http2Engine(settings, options, native) : null
   const open = new Map<Connection, ServedConnection>()
   const connections = new Connections(clock, limits, connection => open.get(connection)?.finish(), counters)
   const sweep = sweeper(clock, limits, open)

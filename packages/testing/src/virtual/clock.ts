@@ -9,6 +9,8 @@ export interface VirtualClock {
   /** Its timers never keep the process alive: nothing runs until the test moves the clock. */
   setTimeout(callback: () => void, milliseconds: number, options?: { readonly keep?: boolean }): unknown
   clearTimeout(handle: unknown): void
+  /** Stands still until `work`, which takes real time, has settled. Packages that load a module when it is first needed call it. */
+  hold(work: Promise<unknown>): void
   /** Moves the wall clock alone, forwards or back, as an administrator or NTP does: no time passes, and no timer runs. */
   shift(milliseconds: number): void
   /** Timers that have not run. */
@@ -42,12 +44,14 @@ export function virtualClock({ start = 0 }: VirtualClockOptions = {}): VirtualCl
   let wall = start
   // Counts what happens on the clock, by which settle() sees that nothing moves any more.
   let activity = 0
+  const held = new Set<Promise<unknown>>()
 
   const settle = async (): Promise<void> => {
     for (let turn = 0; turn < TURNS_TO_SETTLE; turn++) {
       const before = activity
       await nextTurn()
-      if (before === activity) return
+      if (held.size > 0) await Promise.allSettled(held)
+      else if (before === activity) return
     }
     throw new Error(`The app did not become idle at ${time} ms: something keeps starting work without a timer`)
   }
@@ -96,6 +100,11 @@ export function virtualClock({ start = 0 }: VirtualClockOptions = {}): VirtualCl
   return {
     now: () => wall + time,
     elapsed: () => time,
+    hold: work => {
+      const settled = (): void => void held.delete(work)
+      held.add(work)
+      work.then(settled, settled)
+    },
     shift: milliseconds => {
       wall += milliseconds
     },

@@ -1,16 +1,10 @@
-import { CodecTable, IopaError, isIopaError, schemeOf } from '@iopa/constants'
-import type { Client } from '@iopa/context'
-import { abortable, ContextFactory, type Environment, Scope } from '@iopa/context/host'
+import { IopaError, schemeOf } from '@iopa/constants'
+import type { Client, PeerClientOptions } from '@iopa/context'
 import { checkOptions } from '../arguments/arguments.ts'
-import { systemClock } from '../contract/clock.ts'
-import { DEFAULT_LIMITS, mergeLimits } from '../contract/limits.ts'
-import type { Credentials, Link, Serving } from '../contract/link.ts'
+import { loaded, systemClock } from '../contract/clock.ts'
+import type { PeerTarget } from '../contract/host.ts'
 import type { ConnectOptions, Transport } from '../contract/transport.ts'
-import { DEFAULT_TIMEOUT } from './call.ts'
-import { createClient, type Send } from './client.ts'
-import { declarationsOf } from './declared-keys.ts'
-import { ClientEngine } from './engine.ts'
-import { marked } from './upstream.ts'
+import type { ClientOwner, PeerClientOwner } from './client-owner.ts'
 
 export const CONNECT_OPTIONS: Record<keyof ConnectOptions, true> = {
   signal: true,
@@ -23,15 +17,9 @@ export const CONNECT_OPTIONS: Record<keyof ConnectOptions, true> = {
   serve: true
 }
 
-const MAX_LINKS = 64
+const PEER_CLIENT_OPTIONS: Record<keyof PeerClientOptions, true> = { signal: true, timeout: true, silence: true }
 
-/** What a client belongs to: an app, or itself. */
-export interface ClientOwner {
-  readonly factory: ContextFactory
-  readonly scope: Scope
-  /** Wraps what sends a request with the `dispatch` layers. */
-  dispatch(send: Send): Send
-}
+// The engine of clients is loaded with the first client: an app that only serves does without.
 
 /**
  * A client of one transport, without an app: `connect(tcp(), 'tcp://127.0.0.1:7000')`. It is the same as that of `app.connect`, which adds the layers
@@ -39,123 +27,21 @@ export interface ClientOwner {
  */
 export const connect = async (transport: Transport, url: string | URL, options: ConnectOptions = {}): Promise<Client> => {
   checkOptions('connect()', options, CONNECT_OPTIONS, connect)
-  const { clock = systemClock } = options
-  const environment: Environment = {
-    live: 0,
-    lastId: 0,
-    capabilities: transport.capabilities ?? {},
-    logger: console,
-    codecs: new CodecTable(transport.codecs),
-    bodyLimit: mergeLimits(DEFAULT_LIMITS, options.limits).body,
-    changes: null,
-    clock,
-    now: () => clock.now(),
-    notify: () => undefined
-  }
-  const owner = { factory: new ContextFactory(environment), scope: new Scope(environment, null), dispatch: (send: Send) => send }
-  return connectWith(transport, new URL(url), options, owner)
+  const { openAlone } = await loaded(options.clock ?? systemClock, import('./opening.ts'))
+  return openAlone(transport, new URL(url), options)
 }
 
 /** A client of a transport, within the scope of its owner. */
 export const connectWith = async (transport: Transport, url: URL, options: ConnectOptions, owner: ClientOwner): Promise<Client> => {
-  // A connection that comes too late is closed.
-  const connecting = (): Promise<ClientEngine> => opened(transport, url, options)
-  const engine = await abortable(options.signal, connecting, late => void late.close())
-  const scope = new Scope(owner.scope.environment, owner.scope)
-  scope.defer(() => engine.close())
-  try {
-    return createClient(engine, url, send => owner.dispatch(send), owner.factory, scope)
-  } catch (error) {
-    await scope.end()
-    throw marked(error, 'upstream')
-  }
+  const { openClient } = await loaded(options.clock ?? systemClock, import('./opening.ts'))
+  return openClient(transport, url, options, owner)
 }
 
-const opened = async (transport: Transport, url: URL, options: ConnectOptions): Promise<ClientEngine> => {
-  const { clock = systemClock, timeout, tls, maxLinks = MAX_LINKS } = options
-  const serve = servingOf(transport, url, options)
-  const limits = mergeLimits(DEFAULT_LIMITS, options.limits)
-  const credentials = options.credentials ?? credentialsOf(url)
-  const target = new URL(url)
-  target.username = target.password = ''
-  const open = (signal: AbortSignal): Promise<Link> =>
-    within(signal, timeout, target, clock, limit => transport.open(target, { signal: limit, clock, limits, tls, credentials, serve }))
-  const giveUp = new AbortController()
-  const abort = (): void => giveUp.abort(options.signal?.reason)
-  options.signal?.addEventListener('abort', abort, { once: true })
-  try {
-    const first = await open(giveUp.signal)
-    return new ClientEngine({
-      open,
-      first,
-      clock,
-      limits,
-      timeout,
-      maxLinks,
-      observable: transport.observable,
-      keys: declarationsOf(transport.keys),
-      closed: () => serve?.host.scope.end('shutdown')
-    })
-  } catch (error) {
-    void serve?.host.scope.end('shutdown')
-    throw error === options.signal?.reason ? error : marked(error, 'upstream')
-  } finally {
-    options.signal?.removeEventListener('abort', abort)
-  }
-}
-
-/** What serves the server of a client. @throws IopaError 501 where the transport cannot */
-const servingOf = ({ name, serves }: Transport, { protocol }: URL, { serve }: ConnectOptions): Serving | undefined => {
-  if (serve === undefined) return undefined
-  if (serves !== true)
-    throw new IopaError(501, 'not-served', `A client of ${name}() cannot serve its server: ${protocol} has requests in one direction.`)
-  const { app, user } = 'app' in serve ? serve : { app: serve, user: undefined }
-  app.build()
-  return { host: app.host(name), user }
-}
-
-/** Opens a link in time. @throws IopaError 504 `timeout`, 502 `connect-failed`; the reason of `signal` */
-export const within = async (
-  signal: AbortSignal,
-  timeout: number | undefined,
-  { host, protocol }: URL,
-  clock: NonNullable<ConnectOptions['clock']>,
-  open: (signal: AbortSignal) => Promise<Link>
-): Promise<Link> => {
-  const limit = new AbortController()
-  const abort = (): void => limit.abort(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  const place = host === '' ? protocol : host
-  const time = timeout ?? DEFAULT_TIMEOUT
-  const late = (): void => limit.abort(new IopaError(504, 'timeout', `No connection to ${place} within ${time} ms.`))
-  const timer = clock.setTimeout(late, time, { keep: true })
-  try {
-    // No protocol makes the caller wait after the time; a connection that comes too late is closed.
-    return await abortable(
-      limit.signal,
-      () => open(limit.signal),
-      link => void link.close()
-    )
-  } catch (cause) {
-    if (limit.signal.aborted) throw limit.signal.reason
-    if (isIopaError(cause)) throw cause
-    throw new IopaError(502, 'connect-failed', `Cannot connect to ${place}.`, { cause })
-  } finally {
-    clock.clearTimeout(timer)
-    signal.removeEventListener('abort', abort)
-  }
-}
-
-/** User name and password of a URL; undefined for none. */
-const credentialsOf = ({ username, password }: URL): Credentials | undefined =>
-  username === '' && password === '' ? undefined : { username: decoded(username), password: decoded(password) }
-
-const decoded = (text: string): string => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
+/** A client over the one link of a peer's session: no other takes its place. */
+export const connectPeer = async (peer: PeerTarget, options: PeerClientOptions, owner: PeerClientOwner): Promise<Client> => {
+  checkOptions('client()', options, PEER_CLIENT_OPTIONS, connectPeer)
+  const { openPeerClient } = await loaded(owner.clock, import('./peer-client.ts'))
+  return openPeerClient(peer, options, owner)
 }
 
 /** The transport among these that has the scheme of a URL. @throws IopaError 500 where none has */

@@ -1,27 +1,16 @@
 import type { Client, PeerClientOptions } from '@iopa/context'
 import { Scope } from '@iopa/context/host'
-import { checkOptions } from '../arguments/arguments.ts'
-import type { Clock } from '../contract/clock.ts'
 import type { PeerTarget } from '../contract/host.ts'
-import type { Limits } from '../contract/limits.ts'
 import { createClient } from './client.ts'
-import { type ClientOwner, within } from './connect.ts'
+import type { PeerClientOwner } from './client-owner.ts'
 import { declarationsOf } from './declared-keys.ts'
 import { ClientEngine } from './engine.ts'
 import { peerGone } from './failures.ts'
+import { within } from './opening.ts'
 import { marked } from './upstream.ts'
 
-const PEER_CLIENT_OPTIONS: Record<keyof PeerClientOptions, true> = { signal: true, timeout: true, silence: true }
-
-/** What a client to a peer belongs to: the listener that the peer has spoken to. */
-interface PeerClientOwner extends ClientOwner {
-  readonly clock: Clock
-  readonly limits: Limits
-}
-
 /** A client over the one link of a peer's session: no other takes its place. */
-export const connectPeer = async (peer: PeerTarget, options: PeerClientOptions, owner: PeerClientOwner): Promise<Client> => {
-  checkOptions('client()', options, PEER_CLIENT_OPTIONS, connectPeer)
+export const openPeerClient = async (peer: PeerTarget, options: PeerClientOptions, owner: PeerClientOwner): Promise<Client> => {
   const { url, observable, keys } = peer
   const { signal, timeout } = options
   const { clock, limits, factory, dispatch } = owner

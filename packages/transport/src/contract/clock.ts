@@ -16,6 +16,8 @@ export interface Clock {
   /** Runs `callback` once after `ms` milliseconds, and after pending input was read: a blocked event loop must not end a peer. */
   setTimeout(callback: () => void, ms: number, options?: TimerOptions): TimerHandle
   clearTimeout(handle: TimerHandle): void
+  /** Gets work that takes real time, such as the loading of a module: a clock that a test moves stands still until it has settled. */
+  hold?(work: Promise<unknown>): void
 }
 
 /** A timer of the machine: it waits for its time, then for two turns of the event loop, of which the first accepts connections and the second reads them. */
@@ -58,6 +60,12 @@ export const systemClock: Clock = {
     clearTimeout(timer as Parameters<typeof clearTimeout>[0])
     if (turn !== undefined) (globalThis as Turns).clearImmediate?.(turn)
   }
+}
+
+/** A module that is loaded when it is first needed: `loaded(clock, import('./client.ts'))`. Time that a test moves stands still meanwhile. */
+export const loaded = <T>(clock: Clock, module: Promise<T>): Promise<T> => {
+  clock.hold?.(module)
+  return module
 }
 
 /** True when `work` has settled within `delay` ms, false otherwise; rejects with it. */

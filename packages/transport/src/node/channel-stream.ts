@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream'
 import type { ByteChannel } from '../channels/byte-channel.ts'
-import { isCertificate } from './tls-context.ts'
+import { isCertificate } from './socket-channel.ts'
 
 type Done = (error?: Error | null) => void
 

@@ -1,5 +1,4 @@
 import type { ByteChannel, ByteReceiver } from '../channels/byte-channel.ts'
-import { isCertificate } from './tls-context.ts'
 
 /** Both ends of a connection, as far as they are known. */
 export interface ProxiedEnds {
@@ -121,3 +120,7 @@ export class SocketChannel implements ByteChannel {
     return isCertificate(certificate) ? certificate : undefined
   }
 }
+
+/** True for what a peer has shown as certificate; Node gives an empty object where it has shown none. */
+export const isCertificate = (certificate: unknown): boolean =>
+  typeof certificate === 'object' && certificate !== null && Object.keys(certificate).length > 0

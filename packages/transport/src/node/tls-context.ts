@@ -3,9 +3,8 @@ import { optionError } from '../arguments/arguments.ts'
 import type { ByteAddress } from '../channels/byte-channel.ts'
 import type { TlsOptions } from '../contract/tls.ts'
 import { keysOf, type PreSharedKeys } from './pre-shared-keys.ts'
-
-/** A connection that only waits, such as that of an observer, would never learn that its peer has lost power (RFC 1122 section 4.2.3.6). */
-export const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const
+import { isCertificate } from './socket-channel.ts'
+import { type IdentityCheck, KEEP_ALIVE } from './socket-modules.ts'
 
 const MIN_VERSION = 'TLSv1.2'
 
@@ -98,11 +97,6 @@ export const reloadedTls = (before: TlsOptions, next: TlsOptions): TlsOptions =>
   return { ...next, requestCert, ...(ca === undefined ? {} : { ca }), ...(sni === undefined ? {} : { sni }) }
 }
 
-/** The parts of `node:tls` that verify a server. */
-export interface IdentityCheck {
-  checkServerIdentity(host: string, certificate: never): Error | undefined
-}
-
 /** Options of tls.connect: the server is verified unless `verify` is false. @throws IopaError 500 for keys that cannot be used. */
 export const clientTls = (address: ByteAddress, { checkServerIdentity }: IdentityCheck): object => {
   const tls = address.tls ?? {}
@@ -138,7 +132,3 @@ const pskClient = (tls: TlsOptions, checkServerIdentity: IdentityCheck['checkSer
 
 /** True when a client has a pre-shared key and nothing for certificates. */
 const keyAlone = ({ psk, ca, key, cert }: TlsOptions): boolean => psk !== undefined && ca === undefined && key === undefined && cert === undefined
-
-/** True for what a peer has shown as certificate; Node gives an empty object where it has shown none. */
-export const isCertificate = (certificate: unknown): boolean =>
-  typeof certificate === 'object' && certificate !== null && Object.keys(certificate).length > 0
