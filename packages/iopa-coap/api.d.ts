@@ -121,13 +121,20 @@ interface Message {
     readonly options: Options;
     readonly payload: Uint8Array;
 }
+interface RelayedResponse {
+    readonly code: number;
+    readonly options: readonly RawOption[];
+    readonly payload: Uint8Array;
+}
 declare module "@iopa/constants" {
     interface IopaKeys {
         "coap.Message": Message;
         "coap.Confirmable": boolean;
         "coap.Options": readonly RawOption[];
         "coap.TokenLength": number;
+        "coap.Token": Uint8Array;
         "coap.ResponseOptions": readonly RawOption[];
+        "coap.Relay": (response: RelayedResponse | null) => void;
         "coap.CollectFor": number;
     }
     interface ReceivedKeys {

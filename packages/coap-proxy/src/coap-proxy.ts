@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { type Context, IopaError, isIopaError, type Next } from '@iopa/appbuilder'
 import { type AppHandle, type Extension, markFactory } from '@iopa/appbuilder/extension'
 import { CAPABILITIES } from '@iopa/constants'
-import { answerFrom, answerTo, type ForwardedAnswer, hopsLeft, isCoap, isProtected, requestTo } from './forwarding.ts'
+import { answerFrom, answerTo, type ForwardedAnswer, hopsLeft, isCoap, isProtected, type Relay, relayOf, requestTo } from './forwarding.ts'
 import { type CoapProxyOptions, type CoapProxySettings, settingsOf } from './options.ts'
+import { Registrations } from './registrations.ts'
 import { type Observe, SharedObservations } from './shared-observations.ts'
 import { type Target, targetOf } from './targets.ts'
 import { Upstreams } from './upstreams.ts'
@@ -23,6 +24,7 @@ export const coapProxy = (options: CoapProxyOptions): CoapProxyExtension => new 
 
 markFactory('coapProxy', coapProxy)
 
+const NOTHING = new Uint8Array(0)
 const NOT_ALLOWED = 'This proxy does not ask that server: its targets name those that it asks.'
 
 class CoapProxy implements CoapProxyExtension {
@@ -32,6 +34,8 @@ class CoapProxy implements CoapProxyExtension {
   readonly #prefix: string
   readonly #observations: SharedObservations
   #app: AppHandle | null = null
+  readonly #registrations = new Registrations()
+  #relays = 0
   #upstreams: Upstreams | null = null
 
   constructor(settings: CoapProxySettings) {
@@ -70,10 +74,13 @@ class CoapProxy implements CoapProxyExtension {
     const path = `/${segments.join('/')}`
     const base = `${context['iopa.PathBase']}${this.#prefix}${scheme}/${authority}`
     const request = requestTo(target, path, context, hops)
+    if (isProtected(context)) Object.assign(request, this.#registrations.keysOf(context, target))
     try {
       const body = await this.#bodyOf(context)
       if (body !== null) request['iopa.Body'] = body
       const ask = (): Promise<ForwardedAnswer> => upstreams.use(target, async client => answerFrom(await client.send(request), base))
+      const notify = relayOf(context)
+      if (notify !== undefined) return answerTo(context, await this.#relayed({ context, upstreams, target, request, base, notify }))
       const observes = context['server.IsNotification'] || context['iopa.Observe'] === true
       return answerTo(
         context,
@@ -89,6 +96,16 @@ class CoapProxy implements CoapProxyExtension {
     return bytes.length === 0 ? null : bytes
   }
 
+  /** The first answer of an observation that nobody shares, for its notifications are protected for one client; they are handed on as they come. */
+  #relayed({ context, upstreams, target, request, base, notify }: Relaying): Promise<ForwardedAnswer> {
+    const key = `sealed ${++this.#relays}`
+    const handOn = (): void => {
+      const newest = this.#observations.newest(key)
+      notify(newest === undefined ? null : { code: newest.code, options: newest.options, payload: newest.body ?? NOTHING })
+    }
+    return this.#observations.join(key, observing(upstreams, target, request, base), handOn, leave => context.defer(leave))
+  }
+
   /** The answer of a shared observation, for a request that observes and for the runs of its notifications. */
   async #observed({ context, upstreams, target, request, body, base, ask }: Observing): Promise<ForwardedAnswer> {
     const key = keyOf(target, request, body)
@@ -97,15 +114,10 @@ class CoapProxy implements CoapProxyExtension {
       const newest = this.#observations.newest(key)
       if (newest !== undefined) return newest
     } else {
-      const { 'iopa.CallCancelled': _, ...observing } = request
       const path = context['iopa.Path']
-      const observe: Observe = (signal, take) =>
-        upstreams.use(target, async client => {
-          for await (const answer of client.observe({ ...observing, 'iopa.CallCancelled': signal })) take(await answerFrom(answer, base))
-        })
       const changed = (): void => this.#app?.notify(path)
       try {
-        return await this.#observations.join(key, observe, changed, leave => context.defer(leave))
+        return await this.#observations.join(key, observing(upstreams, target, request, base), changed, leave => context.defer(leave))
       } catch (error) {
         if (isIopaError(error) && error.code === 'proxy-busy') throw error
         failure = error
@@ -116,6 +128,24 @@ class CoapProxy implements CoapProxyExtension {
     if (answer.status >= 400) return answer
     throw failure
   }
+}
+
+/** Observes a server with a request. */
+const observing =
+  (upstreams: Upstreams, target: Target, request: ReturnType<typeof requestTo>, base: string): Observe =>
+  (signal, take) =>
+    upstreams.use(target, async client => {
+      for await (const answer of client.observe({ ...request, 'iopa.CallCancelled': signal })) take(await answerFrom(answer, base))
+    })
+
+/** A request that observes, is protected, and gets each response of its own. */
+interface Relaying {
+  readonly context: Context
+  readonly upstreams: Upstreams
+  readonly target: Target
+  readonly request: ReturnType<typeof requestTo>
+  readonly base: string
+  readonly notify: Relay
 }
 
 /** A request that observes, or a run of its notifications. */

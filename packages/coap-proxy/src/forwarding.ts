@@ -1,4 +1,5 @@
 import { type Bag, type Context, IopaError, type ReceivedAnswer, type Reply, reply } from '@iopa/appbuilder'
+import { fieldsOfSealed, optionFromHttp } from './sealed-http.ts'
 import type { Target } from './targets.ts'
 
 /** An option of a CoAP message. */
@@ -6,12 +7,18 @@ type ForwardedOption = readonly [number: number, value: Uint8Array]
 
 /** What of a CoAP message a proxy reads (`coap.Message` of @iopa/coap). */
 interface CoapMessage {
+  readonly code: number
+  readonly token: Uint8Array
   readonly options: Iterable<ForwardedOption>
 }
 
 const URI_HOST = 3
 const HOP_LIMIT = 16
+const NOTHING = new Uint8Array(0)
+const OBSERVE = 6
 const OSCORE = 9
+/** The Observe option of a request that cancels (RFC 7641 section 2). */
+const CANCEL = 1
 /** Seconds for which an answer of CoAP is fresh that does not say (RFC 7252 section 5.10.5). */
 const DEFAULT_MAX_AGE = 60
 
@@ -33,8 +40,27 @@ const messageOf = (holder: object): CoapMessage | undefined => (holder as { read
 /** True for a request that came over CoAP. */
 export const isCoap = (context: Context): boolean => context['iopa.Scheme'].startsWith('coap')
 
+/** Sends a further response to a request that observes and is protected (`coap.Relay` of @iopa/coap); null where there will be none. */
+export type Relay = (response: { readonly code: number; readonly options: readonly ForwardedOption[]; readonly payload: Uint8Array } | null) => void
+
+/** Undefined where a request has one response. */
+export const relayOf = (context: Context): Relay | undefined => (context as { readonly 'coap.Relay'?: Relay })['coap.Relay']
+
+/** The OSCORE option of a request that is protected from end to end; undefined for others. @throws IopaError 400 for one over HTTP that is malformed */
+const oscoreOf = (context: Context): ForwardedOption | undefined => {
+  const option = isCoap(context) ? [...(messageOf(context)?.options ?? [])].find(([number]) => number === OSCORE)?.[1] : optionFromHttp(context)
+  return option === undefined ? undefined : [OSCORE, option]
+}
+
 /** True for a request that is protected from end to end. */
-export const isProtected = (context: Context): boolean => [...(messageOf(context)?.options ?? [])].some(([number]) => number === OSCORE)
+export const isProtected = (context: Context): boolean => oscoreOf(context) !== undefined
+
+/** The Observe option of a request: 0 to register, 1 to cancel. */
+export const observeOf = (context: Context): number | undefined =>
+  [...(messageOf(context)?.options ?? [])].find(([number]) => number === OBSERVE)?.[1].reduce((value, byte) => value * 256 + byte, 0)
+
+/** The token of a request; empty for one that is not of CoAP. */
+export const tokenOf = (context: Context): Uint8Array => messageOf(context)?.token ?? NOTHING
 
 /** How many proxies a request may pass behind this one. @throws IopaError 508 where that is none (RFC 8768 section 3). */
 export const hopsLeft = (context: Context, hopLimit: number): number => {
@@ -69,21 +95,32 @@ const headersOf = (context: Context): string[][] => {
 /** The request to the server, without its body. */
 export const requestTo = (target: Target, path: string, context: Context, hops: number): Bag => {
   const method = context['iopa.Method']
+  const oscore = oscoreOf(context)
+  // Of a protected message nothing but its option has a meaning outside.
+  const sealedHttp = oscore !== undefined && !isCoap(context)
   return {
     'iopa.Method': method === 'HEAD' ? 'GET' : method,
     'iopa.Path': path,
     'iopa.QueryString': context['iopa.QueryString'],
-    'iopa.Headers': headersOf(context) as unknown as Bag['iopa.Headers'],
-    ...(context['iopa.ContentType'] === '' ? undefined : { 'iopa.ContentType': context['iopa.ContentType'] }),
+    'iopa.Headers': (sealedHttp ? [] : headersOf(context)) as unknown as Bag['iopa.Headers'],
+    ...(context['iopa.ContentType'] === '' || sealedHttp ? undefined : { 'iopa.ContentType': context['iopa.ContentType'] }),
     'iopa.CallCancelled': context['iopa.CallCancelled'],
     // The connection goes to the address of a name, which the server is to hear.
-    'coap.Options': [...(target.literal ? [] : [[URI_HOST, target.host] as const]), [HOP_LIMIT, hops], ...unknownOptions(messageOf(context))]
+    'coap.Options': [
+      ...(target.literal ? [] : [[URI_HOST, target.host] as const]),
+      ...(oscore !== undefined && observeOf(context) === CANCEL ? [[OBSERVE, CANCEL] as const] : []),
+      ...(sealedHttp ? [oscore] : []),
+      [HOP_LIMIT, hops],
+      ...unknownOptions(messageOf(context))
+    ]
   } as Bag
 }
 
 /** An answer of a server, with its body in memory. */
 export interface ForwardedAnswer {
   readonly status: number
+  /** The code byte of the answer. */
+  readonly code: number
   readonly body: Uint8Array | null
   readonly headers: readonly (readonly [string, string])[]
   readonly options: readonly ForwardedOption[]
@@ -102,11 +139,15 @@ export const answerFrom = async (answer: ReceivedAnswer, base: string): Promise<
   const location = answer.headers.get('location')
   if (location !== undefined) headers.push(['location', location.startsWith('/') ? base + location : location])
   if (answer.type !== '') headers.push(['content-type', answer.type])
-  const options = unknownOptions(messageOf(answer))
+  const message = messageOf(answer)
+  const options = unknownOptions(message)
   const isSealed = options.some(([number]) => number === OSCORE)
+  // That there will be others; each hop numbers them by itself.
+  const observe = [...(message?.options ?? [])].find(([number]) => number === OBSERVE)
+  if (isSealed && observe !== undefined) options.unshift(observe)
   if (isSealed) headers.push(['cache-control', 'no-store'])
   else if (answer.status === 200 && answer.headers.get('cache-control') === undefined) headers.push(['cache-control', `max-age=${DEFAULT_MAX_AGE}`])
-  return { status: answer.status, body: bytes.length === 0 ? null : bytes, headers, options }
+  return { status: answer.status, code: message?.code ?? 0, body: bytes.length === 0 ? null : bytes, headers, options }
 }
 
 /** Statuses of HTTP for codes of CoAP that mean something else there (RFC 8075 section 7). */
@@ -122,6 +163,9 @@ export const answerTo = (context: Context, { status, body, headers, options }: F
       headers.map(([name, value]) => [name, value] as [string, string])
     )
   }
+  const oscore = options.find(([number]) => number === OSCORE)
+  // The code outside says nothing (RFC 8613 section 11.1).
+  if (oscore !== undefined) return reply(200, body, fieldsOfSealed(oscore[1]))
   return reply(
     HTTP_STATUS[status] ?? status,
     body,

@@ -1,6 +1,7 @@
 import { defineKeys, type KeysDeclaration } from '@iopa/transport'
 import type { RawOption } from './client/raw-options.ts'
 import type { Message } from './codec/message.ts'
+import type { RelayedResponse } from './observers/relayed-response.ts'
 
 declare module '@iopa/constants' {
   interface IopaKeys {
@@ -12,8 +13,18 @@ declare module '@iopa/constants' {
     'coap.Options': readonly RawOption[]
     /** On a request of a client: bytes of its token, from 1; 8 unless given, more for a server that takes long tokens (RFC 8974). */
     'coap.TokenLength': number
+    /**
+     * On a request of a client that another one has protected (option 9 in `coap.Options`): its token, 1 to 8 bytes. A registration with the token of one
+     * before takes its place, and with Observe 1 ends it.
+     */
+    'coap.Token': Uint8Array
     /** On a request for another server that a proxy has answered: options of that answer that it hands on, each `[number, value]`. */
     'coap.ResponseOptions': readonly RawOption[]
+    /**
+     * On a request for another server that observes and is protected from end to end: sends the observer a further response of that server, if the first
+     * one had an Observe option in `coap.ResponseOptions`. Null, or a response without that option, ends the observation.
+     */
+    'coap.Relay': (response: RelayedResponse | null) => void
     /** On a request that `collect()` sends to a group: milliseconds for which answers are collected, 0 for the usual time. */
     'coap.CollectFor': number
   }
@@ -34,7 +45,9 @@ export const COAP_KEYS: KeysDeclaration = defineKeys('coap', {
     Confirmable: { doc: 'Whether a request of a client is sent as confirmable message' },
     Options: { doc: 'Options of a request of a client, by number' },
     TokenLength: { doc: 'Bytes of the token of a request of a client' },
+    Token: { doc: 'The token of a request that is handed on under OSCORE' },
     ResponseOptions: { doc: 'Options that a proxy hands on with its answer' },
+    Relay: { doc: 'Sends a further response of the server behind a proxy' },
     CollectFor: { doc: 'Milliseconds for which answers of a group are collected' }
   }
 })

@@ -27,6 +27,7 @@ const observing = (sequence: number) => {
       observer.last = payload === 'bye'
       return { code: CODE.CONTENT, options: NO_OPTIONS, payload: new Uint8Array(0) }
     },
+    relayed: () => ({ code: CODE.CONTENT, options: NO_OPTIONS, payload: new Uint8Array(0) }),
     disconnected: () => {}
   }
   const observer = new Observer({ exchange: {} as Exchange, request: {} as CoapRequest, context, sequence, ports, notifier })

@@ -10,8 +10,9 @@ import { NumberBlocks } from '../src/store/number-blocks.ts'
 import { StoredNumbers } from '../src/store/stored-numbers.ts'
 import { MemoryStore, SILENT } from './peers.ts'
 
-/** Rounds of power cuts; `pnpm oscore-crash` has more. */
-const ROUNDS = Math.max(6, Number(process.env['OSCORE_KILLS'] ?? 0))
+/** Rounds of power cuts, and of old copies; `pnpm oscore-crash` has more. */
+const ROUNDS = Number(process.env['OSCORE_KILLS'] ?? 5)
+const TIMEOUT = { timeout: 10_000 + ROUNDS * 500 }
 
 /** A file system in memory that can lose the power: names that were not synced are gone, in any combination, and content that was not synced too. */
 class FragileFiles implements FileSystem {
@@ -101,7 +102,7 @@ describe('stored sequence numbers', () => {
     expect([...files.current.keys()].filter(name => name.includes('claim')).length).toBeLessThanOrEqual(2)
   })
 
-  test('are unique when the power is cut at any step', async () => {
+  test(`are unique when the power is cut at any step (${ROUNDS} rounds)`, TIMEOUT, async () => {
     const random = seededRandom(20_261_130)
     for (let round = 0; round < ROUNDS; round++) {
       const clock = virtualClock({ start: 1_700_000_000_000 })
@@ -116,18 +117,25 @@ describe('stored sequence numbers', () => {
     }
   })
 
-  test('are unique when an old copy of the store is restored, however often and however soon', async () => {
-    const clock = virtualClock({ start: 1_700_000_000_000 })
-    const files = new FragileFiles()
-    const runs = [await run(files, clock, 10)]
-    const old = copyOf(files)
-    for (let start = 0; start < 10; start++) {
-      runs.push(await run(files, clock, 300 * start + 1))
-      files.current.clear()
-      for (const [path, content] of old.current) files.current.set(path, content)
-      files.current.delete('store/lock')
+  test(`are unique when old copies of the store are restored, however often and however soon (${ROUNDS} rounds)`, TIMEOUT, async () => {
+    const random = seededRandom(20_261_130)
+    for (let round = 0; round < ROUNDS; round++) {
+      const clock = virtualClock({ start: 1_700_000_000_000 })
+      const files = new FragileFiles()
+      const runs = [await run(files, clock, 10)]
+      const copies = [copyOf(files)]
+      for (let start = 0; start < 10; start++) {
+        if (random() < 0.3) await clock.advance(Math.floor(random() * 2000))
+        if (random() < 0.3) files.fuse = Math.floor(random() * 24)
+        runs.push(await run(files, clock, Math.floor(random() * 1000)))
+        files.fuse = Number.POSITIVE_INFINITY
+        if (random() < 0.3) copies.push(copyOf(files))
+        files.current.clear()
+        for (const [path, content] of copies[Math.floor(random() * copies.length)]!.current) files.current.set(path, content)
+        files.current.delete('store/lock')
+      }
+      expect(repeated(runs), `round ${round}`).toEqual([])
     }
-    expect(repeated(runs)).toEqual([])
   })
 
   test('go on after those in the store when the clock was set back, without waiting for it', async () => {

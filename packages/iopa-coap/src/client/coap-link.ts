@@ -22,7 +22,7 @@ import { type ClientRequest, LARGEST_STREAMED, Transfer, type TransferSettings }
 import { UploadSlots } from '../exchanges/upload-slots.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { ClientObservation } from './observation.ts'
-import { tokenLengthOf } from './raw-options.ts'
+import { isSealed, tokenLengthOf, tokenOf } from './raw-options.ts'
 import { clientAnswer, clientRequest } from './request.ts'
 
 /** What a link is made of, the same for datagrams and connections. */
@@ -156,6 +156,7 @@ export class CoapLink implements Link {
 
   #settings({ bag }: OutgoingRequest, options: LinkRequestOptions): TransferSettings {
     const { confirmable, bodyLimit, requester } = this.#init
+    const sealed = isSealed(bag['coap.Options'])
     return {
       confirmable: bag['coap.Confirmable'] ?? confirmable,
       tokenLength: tokenLengthOf(bag['coap.TokenLength'], requester.reliable),
@@ -163,14 +164,12 @@ export class CoapLink implements Link {
       awaits: what => options.awaits?.(what),
       bodyLimit,
       // A proxy hands on what is protected from end to end, and the response to it (RFC 8613 section 10).
-      understands: bag['coap.Options']?.some(([number]) => number === OSCORE) === true ? OSCORE : undefined,
+      understands: sealed ? OPTION.OSCORE : undefined,
+      token: sealed ? tokenOf(bag['coap.Token']) : undefined,
       slots: this.#slots,
       nextTag: this.#nextTag
     }
   }
 }
-
-/** The option of a message that is protected from end to end (RFC 8613 section 2). */
-const OSCORE = 9
 
 const LOSSES: ReadonlySet<string> = new Set(['timeout', 'peer-reset', 'port-unreachable', 'disconnected'])

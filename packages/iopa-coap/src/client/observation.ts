@@ -47,8 +47,15 @@ export class ClientObservation {
   /** Stops fetching the rest of a body of which there is a newer one. */
   #collecting: AbortController | undefined
 
+  /**
+   * True for a request that another client has protected, which is sent once: the server would take it for a replay, and what is sent on behalf of another
+   * neither registers nor cancels (RFC 8613 section 4.1.3.5.1).
+   */
+  readonly #sealed: boolean
+
   constructor(init: ClientObservationInit) {
     this.#init = init
+    this.#sealed = init.settings.understands !== undefined
     this.#request = init.request
     this.#last = init.last
   }
@@ -91,6 +98,8 @@ export class ClientObservation {
       if (this.#open !== undefined) this.#open.send(request.code, options, last.payload)
       else
         this.#open = requester.open(request.code, options, last.payload, settings.confirmable, {
+          understands: settings.understands,
+          token: settings.token,
           tokenLength: settings.tokenLength,
           received: () => {
             settings.awaits?.('answer')
@@ -136,7 +145,7 @@ export class ClientObservation {
     }
     const settle = (answer: LinkAnswer): void => {
       if (this.#ended || generation !== this.#generation) return
-      if (answer.status === 503 && !this.#first) {
+      if (answer.status === 503 && !this.#first && !this.#sealed) {
         // The server goes away for a while, or has no room now: what it says of the time is heeded, unless it answers before.
         this.#arm(message)
         this.#waits = true
@@ -161,7 +170,7 @@ export class ClientObservation {
       return true
     }
     const { signal } = (this.#collecting = new AbortController())
-    new Transfer(requester, { ...this.#init.settings, signal }).collect(this.#request, message).then(
+    new Transfer(requester, { ...this.#init.settings, token: undefined, signal }).collect(this.#request, message).then(
       payload => settle(clientAnswer(message, payload)),
       (error: unknown) => {
         if (generation === this.#generation) this.#lose(error)
@@ -186,6 +195,7 @@ export class ClientObservation {
 
   #renewAfter(age: number): void {
     this.#disarm()
+    if (this.#sealed) return
     const wait = age + 5000 + Math.random() * 10_000
     this.#timer = this.#init.clock.setTimeout(() => void this.#register(), wait, { keep: true })
   }
@@ -213,12 +223,14 @@ export class ClientObservation {
 
   /** Registers again at once. */
   renew(): void {
-    if (!this.#ended && !this.#first) void this.#register()
+    if (!this.#ended && !this.#first && !this.#sealed) void this.#register()
   }
 
   /** No further notification comes by this registration: the client subscribes again. */
   #lose(error: unknown): void {
     if (!isIopaError(error)) this.#end(error)
+    // Only the client behind can register again.
+    else if (this.#sealed && !this.#first) this.#end(null)
     else if (!this.#ended) {
       // Many may share the error.
       const { status, code, detail } = error
@@ -234,7 +246,7 @@ export class ClientObservation {
     this.#collecting?.abort()
     const open = this.#open
     this.#open = undefined
-    if (open !== undefined && this.#sequence >= 0 && error === undefined) void this.#cancel(open)
+    if (open !== undefined && this.#sequence >= 0 && error === undefined && !this.#sealed) void this.#cancel(open)
     else open?.close()
     if (error === undefined || error === null) this.#settle?.resolve()
     else this.#settle?.reject(error)

@@ -40,13 +40,19 @@ const bad = (detail: string): IopaError => new IopaError(400, 'bad-coap-option',
 export const namesHost = (given: readonly RawOption[]): boolean =>
   given.some(option => option[0] === OPTION.URI_HOST || option[0] === OPTION.PROXY_URI)
 
+/** True for a request that another client has protected, and that is handed on (RFC 8613 section 10). */
+export const isSealed = (given: readonly RawOption[] | undefined): boolean => given?.some(([number]) => number === OPTION.OSCORE) === true
+
 /** Adds the options that a request gives as numbers and values. @throws IopaError 400 for those that the client makes itself, and for values that an option cannot have. */
 export const addRawOptions = (options: Options, given: readonly RawOption[]): void => {
+  const all = given
   if (!Array.isArray(given) || given.length > MOST || !given.every(Array.isArray))
     throw bad(`'coap.Options' is a list of up to ${MOST} options, each [number, value].`)
   const seen = new Set<number>()
+  // The proxy that hands a protected request on says what its client wants: the client here neither registers nor cancels.
+  const sealed = isSealed(all)
   for (const [number, value = NOTHING] of given) {
-    checkNumber(number, seen.has(number))
+    if (!sealed || number !== OPTION.OBSERVE) checkNumber(number, seen.has(number))
     seen.add(number)
     checkValue(number, value)
     options.add(number, value)
@@ -93,5 +99,12 @@ export const tokenLengthOf = (given: number | undefined, reliable: boolean): num
   const most = reliable ? LONGEST_TOKEN : LONGEST_TOKEN_IN_DATAGRAM
   if (!Number.isInteger(given) || given < USUAL_TOKEN || given > most)
     throw bad(`'coap.TokenLength' is a number of bytes from ${USUAL_TOKEN} to ${most}, not ${String(given)}.`)
+  return given
+}
+
+/** The token that a request gives itself. @throws IopaError 400 for what is no token */
+export const tokenOf = (given: Uint8Array | undefined): Uint8Array | undefined => {
+  if (given !== undefined && (!(given instanceof Uint8Array) || given.length < 1 || given.length > USUAL_TOKEN))
+    throw bad(`'coap.Token' is a Uint8Array of 1 to ${USUAL_TOKEN} bytes.`)
   return given
 }

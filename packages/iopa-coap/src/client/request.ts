@@ -7,7 +7,7 @@ import type { Message } from '../codec/message.ts'
 import { LONGEST_TRACE, OPTION, TRACE_OPTIONS } from '../codec/option-registry.ts'
 import { decodeText, Options } from '../codec/options.ts'
 import type { ClientRequest } from '../exchanges/transfer.ts'
-import { addRawOptions, namesHost } from './raw-options.ts'
+import { addRawOptions, isSealed, namesHost } from './raw-options.ts'
 
 const NOTHING = new Uint8Array(0)
 
@@ -26,7 +26,8 @@ export const clientRequest = (request: OutgoingRequest, host: string, codes: Met
   if (request.path !== '/') for (const segment of request.path.slice(1).split('/')) addText(options, OPTION.URI_PATH, segment)
   if (request.query !== '') for (const part of request.query.split('&')) addText(options, OPTION.URI_QUERY, decodePart(part))
   const payload = request.body === null ? NOTHING : (request.body as Uint8Array)
-  if (request.type !== '' && payload.length > 0) {
+  // What is protected has no format outside (RFC 8613 section 11.3).
+  if (request.type !== '' && payload.length > 0 && !isSealed(given)) {
     const format = nearestFormatOf(request.type, request.headers.get('content-encoding'))
     if (format === undefined) throw new IopaError(415, 'no-content-format', `CoAP has no Content-Format for '${request.type}'.`)
     options.add(OPTION.CONTENT_FORMAT, format)

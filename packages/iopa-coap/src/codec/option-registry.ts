@@ -7,6 +7,7 @@ export const OPTION = {
   OBSERVE: 6,
   URI_PORT: 7,
   LOCATION_PATH: 8,
+  OSCORE: 9,
   URI_PATH: 11,
   CONTENT_FORMAT: 12,
   MAX_AGE: 14,

@@ -51,7 +51,7 @@ export class DatagramRequester implements Requester, MessageHandlers {
   }
 
   open(code: number, options: Options, payload: Uint8Array, confirmable: boolean, listener: ResponseListener): OpenRequest {
-    const token = this.#tokens.next(listener.tokenLength)
+    const token = listener.token ?? this.#tokens.next(listener.tokenLength)
     const key = tokenKey(token)
     const forget = (): void => {
       if (this.#waiting.get(key) === open) this.#waiting.delete(key)

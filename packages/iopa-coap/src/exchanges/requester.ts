@@ -9,6 +9,8 @@ export interface ResponseListener {
   readonly understands?: number | undefined
   /** Bytes of the token; 8 unless given. */
   readonly tokenLength?: number | undefined
+  /** The token where it is given: a request with that of one before takes its place. */
+  readonly token?: Uint8Array | undefined
   /** A response to the request, or a notification. False returns it as one that no request waits for. */
   response(message: Message): boolean
   /** The request is acknowledged, or needs no acknowledgement: only the response is awaited from now on. */

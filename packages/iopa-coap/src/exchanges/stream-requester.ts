@@ -65,9 +65,15 @@ export class StreamRequester implements Requester, StreamHandlers {
 
   open(code: number, options: Options, payload: Uint8Array, _confirmable: boolean, listener: ResponseListener): OpenRequest {
     const { tokenLength = USUAL_TOKEN } = listener
-    const token = this.#tokens.next(tokenLength)
+    const token = listener.token ?? this.#tokens.next(tokenLength)
     const key = tokenKey(token)
-    const open = new OpenStreamRequest(this, { token, listener, forget: () => this.#forget(key) })
+    const open: OpenStreamRequest = new OpenStreamRequest(this, {
+      token,
+      listener,
+      forget: () => {
+        if (this.#waiting.get(key) === open) this.#forget(key)
+      }
+    })
     const { queueMessages } = this.#limits
     const tooLong = tokenLength > (this.session!.peer.tokenLength ?? USUAL_TOKEN)
     if (!this.#usable || tooLong || this.#waiting.size >= queueMessages) {

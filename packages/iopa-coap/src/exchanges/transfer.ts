@@ -36,6 +36,8 @@ export interface TransferSettings {
   readonly signal: AbortSignal | undefined
   /** Bytes of the tokens; 8 unless given. */
   readonly tokenLength?: number | undefined
+  /** The token itself, where it is given. */
+  readonly token?: Uint8Array | undefined
   /** Says what is awaited now: that the server acknowledges a message, that it answers one, or the body of the request. */
   readonly awaits?: ((what: 'receipt' | 'answer' | 'body') => void) | undefined
   /** Most bytes of an answer. */
@@ -206,7 +208,7 @@ export class Transfer {
   }
 
   #exchange(code: number, options: Options, payload: Uint8Array): Promise<Message> {
-    const { signal, confirmable, awaits, tokenLength, understands } = this.#settings
+    const { signal, confirmable, awaits, tokenLength, token, understands } = this.#settings
     return new Promise<Message>((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason)
@@ -228,6 +230,7 @@ export class Transfer {
       const open = requester.open(code, options, payload, confirmable, {
         understands,
         tokenLength,
+        token,
         received() {
           awaits?.('answer')
         },

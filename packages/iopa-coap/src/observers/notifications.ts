@@ -8,6 +8,7 @@ import type { KeptAnswers } from '../resources/kept-answers.ts'
 import { diagnostic, type FormatTable, type Representation, represent, writeRepresentation } from '../resources/representation.ts'
 import type { CoapRequest } from '../resources/request.ts'
 import { firstBlock, singleSize, szxOf } from '../resources/responses.ts'
+import { observesOn, type RelayedResponse, relayedRepresentation } from './relayed-response.ts'
 
 const NONE = -1
 /** Size exponent of the largest block of a notification to an unverified peer: 64 bytes. */
@@ -104,6 +105,15 @@ export class Notifications {
     // Without the Observe option.
     const options = writeRepresentation(this.#writer, last, { observe: NONE, block1: NONE, block2: NONE, size1: NONE, size2: NONE })
     return { code: last.code, options, payload: last.payload as Uint8Array }
+  }
+
+  /** The notification of another server, as it came; the last one where that server does not go on. */
+  relayed(observer: Notified, response: RelayedResponse): Notification {
+    const representation = relayedRepresentation(response)
+    if (representation.code >> 5 === 2 && observesOn(response.options)) return this.#write(observer, representation, undefined)
+    observer.last = true
+    const options = writeRepresentation(this.#writer, representation, { observe: NONE, block1: NONE, block2: NONE, size1: NONE, size2: NONE })
+    return { code: representation.code, options, payload: response.payload }
   }
 
   #write({ exchange, request, sequence }: Notified, representation: Representation, traceparent: Uint8Array | undefined): Notification {

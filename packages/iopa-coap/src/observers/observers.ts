@@ -1,4 +1,4 @@
-import type { Context, Counters, EndReason, Host, SealedAnswer } from '@iopa/transport'
+import { type Context, type Counters, type EndReason, type Host, type SealedAnswer, usersOf } from '@iopa/transport'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { tokenKey } from '../codec/message.ts'
 import { OPTION } from '../codec/option-registry.ts'
@@ -10,6 +10,7 @@ import type { CoapRequest } from '../resources/request.ts'
 import type { Registrar } from '../resources/resource-server.ts'
 import type { Responses } from '../resources/responses.ts'
 import type { Notification, NotificationSource, Notifications, Notifier } from './notifications.ts'
+import { observesOn, type RelayedResponse, relayOptions } from './relayed-response.ts'
 
 /** Bytes of the largest block (RFC 7959 section 2.2), with which an observer of a large body begins. */
 const LARGEST_BLOCK = 1024
@@ -78,6 +79,10 @@ export class Observers<R extends Remote> implements Registrar<R> {
       if (reason !== 'finish') exchange.suppress()
     })
     counters.observed(context)
+    if (request.sealed) {
+      this.#relay(observer)
+      return
+    }
     host
       .observe(context, answer => observer.deliver(answer), { excerpt: LARGEST_BLOCK })
       .then(
@@ -109,9 +114,27 @@ export class Observers<R extends Remote> implements Registrar<R> {
   readonly #ports: ObserverPorts = {
     respond: (observer, answer) => this.#respond(observer, answer),
     notification: (observer, answer) => this.#init.notifications.next(observer, answer),
+    relayed: (observer, response) => this.#init.notifications.relayed(observer, response),
     disconnected: remote => {
       for (const { context } of this.#observersOf(remote)) void context.end('disconnect')
     }
+  }
+
+  /** What is protected from end to end is bound to one request: it runs once, and the proxy hands on each response to this observer alone (RFC 8613 section 10). */
+  #relay(observer: Observer): void {
+    const { context } = observer
+    context['coap.Relay'] = response => {
+      if (response === null) void context.end('unsubscribe')
+      else observer.relay(response)
+    }
+    const { host } = this.#init
+    const answered = (): void => {
+      observer.exchange.remote.user?.look(context)
+      const watch = usersOf(host).watch(context, () => void context.end('timeout'))
+      if (watch !== null) context.defer(() => watch[Symbol.dispose]())
+      void observer.deliver(context.response)
+    }
+    host.run(context, answered, true)
   }
 
   #respond(observer: Observer, answer: SealedAnswer): void {
@@ -120,7 +143,11 @@ export class Observers<R extends Remote> implements Registrar<R> {
     const given = represent(answer, exchange.message.code, request.accept, formats)
     observer.contentFormat = given.contentFormat
     const representation = fitted(request, given)
-    const accepted = representation.code >> 5 === 2
+    let accepted = representation.code >> 5 === 2
+    if (request.sealed) {
+      accepted &&= observesOn(context['coap.ResponseOptions'])
+      relayOptions(representation, context['coap.ResponseOptions'])
+    }
     const sent = responses.send(exchange, request, representation, accepted ? observer.sequence : NONE)
     if (!accepted || !sent) queueMicrotask(() => void context.end('unsubscribe'))
   }
@@ -152,6 +179,8 @@ export interface ObserverPorts {
   respond(observer: Observer, answer: SealedAnswer): void
   /** Makes the next notification; it is the last one where the observer is marked so. Never throws. */
   notification(observer: Observer, answer: SealedAnswer): Notification
+  /** Makes the next notification of one that a proxy hands on. */
+  relayed(observer: Observer, response: RelayedResponse): Notification
   /** The remote did not acknowledge a notification, so it would not acknowledge others either (RFC 7641 section 4.5). */
   disconnected(remote: Remote): void
 }
@@ -180,6 +209,7 @@ export class Observer implements NotificationSource {
   /** True when the observation ends with the notification that was made last. */
   last = false
   #newest: SealedAnswer | undefined
+  #relayed: RelayedResponse | undefined
   #first = true
   readonly #ports: ObserverPorts
 
@@ -197,7 +227,8 @@ export class Observer implements NotificationSource {
     if (this.#first) {
       this.#first = false
       this.#ports.respond(this, answer)
-      return undefined
+      // One that a proxy had before this was sent.
+      return this.#relayed === undefined ? undefined : this.notifier.changed()
     }
     // Its beginning could not be read because it has changed again; the next notification follows.
     if (this.last || answer.excerpt?.start.length === 0) return undefined
@@ -205,10 +236,17 @@ export class Observer implements NotificationSource {
     return this.notifier.changed()
   }
 
+  /** Sends a response of the server behind a proxy as notification. */
+  relay(response: RelayedResponse): void {
+    if (this.last) return
+    this.#relayed = response
+    if (!this.#first) void this.notifier.changed()
+  }
+
   notification(): Notification {
     // 24 bits that wrap (RFC 7641 section 4.4).
     this.sequence = (this.sequence + 1) & 0xffffff
-    return this.#ports.notification(this, this.#newest!)
+    return this.#relayed === undefined ? this.#ports.notification(this, this.#newest!) : this.#ports.relayed(this, this.#relayed)
   }
 
   delivered(): void {

@@ -41,6 +41,8 @@ export class CoapRequest implements RequestSource {
   etagged = false
   /** True for one that is for another server; its path is that of the proxy. */
   proxied = false
+  /** True for one that is for another server, and protected from end to end: it cannot be read here (RFC 8613 section 10). */
+  sealed = false
   echo: Uint8Array | undefined = undefined
   /** The option of the header `idempotency-key`; empty where there is none. */
   idempotencyKey = ''

@@ -2,10 +2,12 @@ import { addressGroup, type Clock, type Context, type Endpoint, type Host, holdB
 import { type Block, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import type { Extensions } from '../codec/extensions.ts'
+import { OPTION } from '../codec/option-registry.ts'
 import type { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange, Remote } from '../exchanges/exchange.ts'
 import type { StreamedUpload } from '../exchanges/upload.ts'
 import type { Uploads } from '../exchanges/uploads.ts'
+import { relayOptions } from '../observers/relayed-response.ts'
 import { discover, LINK_FORMAT, WELL_KNOWN_CORE } from './discovery.ts'
 import type { ErrorResponses } from './error-responses.ts'
 import { type KeptAnswers, keyOf } from './kept-answers.ts'
@@ -18,8 +20,6 @@ import type { Responses } from './responses.ts'
 import { UploadRun } from './upload-run.ts'
 
 const NONE = -1
-/** The option of a message that is protected from end to end (RFC 8613 section 2). */
-const OSCORE = 9
 const SWEEP = 10_000
 const BUSY_SECONDS = 30
 
@@ -100,9 +100,8 @@ export class ResourceServer<R extends Remote> {
       }
       if (request.block2 > 15 && upload === undefined && this.#resume(exchange, request)) return
       if (request.observe === 1) registrar.cancel(exchange)
-      // A notification that the server protects from end to end is bound to one request, which runs once here.
-      const sealed = request.proxied && message.options.has(OSCORE)
-      const observes = request.observe === 0 && !sealed && registrar.takes(exchange, request)
+      request.sealed = request.proxied && message.options.has(OPTION.OSCORE)
+      const observes = request.observe === 0 && registrar.takes(exchange, request)
       const { path, query } = request
       const context = host.create({ method, path, query, rawPath: path, endpoint, source: request }, remote.connection)
       context['coap.Message'] = message
@@ -221,7 +220,7 @@ export class ResourceServer<R extends Remote> {
       if (request.path === WELL_KNOWN_CORE && message.code === CODE.GET && isUnrouted(context)) this.#discover(exchange, request, context)
       else {
         const representation = represent(context.response, message.code, request.accept, formats)
-        if (request.proxied) representation.forwarded = context['coap.ResponseOptions']
+        if (request.proxied) relayOptions(representation, context['coap.ResponseOptions'])
         this.#send(exchange, request, context, representation)
       }
     } catch (error) {
