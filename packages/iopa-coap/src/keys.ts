@@ -12,6 +12,8 @@ declare module '@iopa/constants' {
     'coap.Options': readonly RawOption[]
     /** On a request of a client: bytes of its token, from 1; 8 unless given, more for a server that takes long tokens (RFC 8974). */
     'coap.TokenLength': number
+    /** On a request of a client: the answer is there with its first block, and the others are fetched while `body` is read. Its size has no limit then. */
+    'coap.StreamAnswer': boolean
     /** On a request for another server that a proxy has answered: options of that answer that it hands on, each `[number, value]`. */
     'coap.ResponseOptions': readonly RawOption[]
     /** On a request that `collect()` sends to a group: milliseconds for which answers are collected, 0 for the usual time. */
@@ -34,6 +36,7 @@ export const COAP_KEYS: KeysDeclaration = defineKeys('coap', {
     Confirmable: { doc: 'Whether a request of a client is sent as confirmable message' },
     Options: { doc: 'Options of a request of a client, by number' },
     TokenLength: { doc: 'Bytes of the token of a request of a client' },
+    StreamAnswer: { doc: 'Whether a client fetches the blocks of an answer while its body is read' },
     ResponseOptions: { doc: 'Options that a proxy hands on with its answer' },
     CollectFor: { doc: 'Milliseconds for which answers of a group are collected' }
   }

@@ -65,6 +65,7 @@ export const awaitedAnswer = async (answer: LinkAnswer, call: Call, timeout: num
     headers: new HeaderMap([...answer.headerPairs]),
     type: answer.type,
     reason: answer.reason,
+    keys: Object.fromEntries(Object.entries(answer).filter(([name]) => name.includes('.'))),
     payload: short ? await collectBytes(body, limit) : body
   })
 }
