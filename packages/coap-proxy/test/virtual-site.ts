@@ -35,7 +35,7 @@ export interface SiteOptions {
   readonly client?: CoapOptions
 }
 
-/** A server, a proxy and clients on a virtual network. */
+/** A server, a proxy and clients on a virtual network. The proxy has no cache unless given. */
 export const virtualSite = async ({ proxy = {}, server: serverOptions, client: clientOptions }: SiteOptions = {}): Promise<Site> => {
   const clock = virtualClock({ start: 1_700_000_000_000 })
   const network = virtualNetwork({ clock })
@@ -69,7 +69,7 @@ export const virtualSite = async ({ proxy = {}, server: serverOptions, client: c
   apps.add(server)
 
   const app = new App({ logger: false, clock })
-  app.use(coapProxy({ client: app, targets: [`coap://${SERVER}`], ...proxy }))
+  app.use(coapProxy({ client: app, targets: [`coap://${SERVER}`], cache: false, ...proxy }))
   app.use(router()).use(coap({ host: PROXY, allowUnauthenticated: true, amplification: false, clock, network: network.machine(PROXY) }))
   ;(app as unknown as { get(path: string, handler: () => string): void }).get('/state', () => 'of the proxy')
   await app.listen()
