@@ -22,6 +22,8 @@ export interface Site {
   /** Observers that the server has. */
   readonly observers: number
   setState(value: string): void
+  /** Answers the requests for /held. */
+  release(): void
   /** Removes the state. */
   remove(): void
   connect(url?: string, from?: string): Promise<Client>
@@ -33,10 +35,12 @@ export interface SiteOptions {
   readonly proxy?: Partial<CoapProxyOptions>
   readonly server?: CoapOptions
   readonly client?: CoapOptions
+  /** The address of a client is its user at the proxy. */
+  readonly users?: boolean
 }
 
 /** A server, a proxy and clients on a virtual network. The proxy has no cache unless given. */
-export const virtualSite = async ({ proxy = {}, server: serverOptions, client: clientOptions }: SiteOptions = {}): Promise<Site> => {
+export const virtualSite = async ({ proxy = {}, server: serverOptions, client: clientOptions, users = false }: SiteOptions = {}): Promise<Site> => {
   const clock = virtualClock({ start: 1_700_000_000_000 })
   const network = virtualNetwork({ clock })
   const apps = new Set<App>()
@@ -64,11 +68,30 @@ export const virtualSite = async ({ proxy = {}, server: serverOptions, client: c
     state = await context.text()
   })
   server.post('/items', () => reply(201, null, { location: '/items/7?a=b' }))
+  server.get('/fresh', () => reply(200, 'now', { 'cache-control': 'max-age=0' }))
+  server.get('/busy', () => reply(503, 'busy', { 'retry-after': '30' }))
+  server.get('/gone', () => reply(404, 'gone', { 'cache-control': 'max-age=30' }))
+  server.on('FETCH', '/search', async context => `found ${await context.text()}`)
+  server.on('FETCH', '/state', () => 'found')
+  let release = (): void => undefined
+  const released = new Promise<void>(resolve => {
+    release = resolve
+  })
+  server.get('/held', async () => {
+    await released
+    return 'held'
+  })
+  server.put('/held', () => undefined)
   server.get('/slow', () => new Promise(() => undefined))
   await server.listen()
   apps.add(server)
 
   const app = new App({ logger: false, clock })
+  if (users)
+    app.use((context, next) => {
+      context['server.User'] = { id: context['server.RemoteAddress'], by: 'basic' }
+      return next()
+    })
   app.use(coapProxy({ client: app, targets: [`coap://${SERVER}`], cache: false, ...proxy }))
   app.use(router()).use(coap({ host: PROXY, allowUnauthenticated: true, amplification: false, clock, network: network.machine(PROXY) }))
   ;(app as unknown as { get(path: string, handler: () => string): void }).get('/state', () => 'of the proxy')
@@ -84,6 +107,9 @@ export const virtualSite = async ({ proxy = {}, server: serverOptions, client: c
     setState(value: string) {
       state = value
       server.notify('/state')
+    },
+    release() {
+      release()
     },
     remove() {
       removed = true
