@@ -15,7 +15,6 @@ import {
   type Context,
   checkOptions,
   countersOf,
-  decodePath,
   type Host,
   IopaError,
   isControlMethod,
@@ -29,6 +28,7 @@ import { FetchRequest } from './fetch/fetch-request.ts'
 import { refusal, responseTo } from './fetch/fetch-response.ts'
 import { HostRules } from './message/authority.ts'
 import { isMethod } from './message/head-syntax.ts'
+import { requestPath } from './message/request-path.ts'
 import type { EventOptions } from './options.ts'
 
 /** Options of `toFetchHandler()`. */
@@ -103,7 +103,7 @@ const admit = (host: Host, rules: HostRules, request: Request, remoteAddress: st
       bodyLimit: limits.body
     }
     const source = new FetchRequest(request, authority, limits.body)
-    return host.create({ method, path: decodePath(pathname, limits), query: search.slice(1), rawPath: pathname, endpoint, source })
+    return host.create({ method, path: requestPath(pathname, host), query: search.slice(1), rawPath: pathname, endpoint, source })
   } catch (error) {
     return refusal(isIopaError(error) ? error : new IopaError(500, 'internal-error'))
   }
