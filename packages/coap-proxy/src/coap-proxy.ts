@@ -1,8 +1,24 @@
 import { createHash } from 'node:crypto'
-import { type Context, IopaError, isIopaError, type Next } from '@iopa/appbuilder'
+import { type Bag, type Context, IopaError, isIopaError, type Next } from '@iopa/appbuilder'
 import { type AppHandle, type Extension, markFactory } from '@iopa/appbuilder/extension'
 import { CAPABILITIES } from '@iopa/constants'
-import { answerFrom, answerTo, type ForwardedAnswer, hopsLeft, isCoap, isProtected, type Relay, relayOf, requestTo } from './forwarding.ts'
+import { AnswerCache, type AskServer } from './answer-cache.ts'
+import { LargeBody } from './bodies.ts'
+import { cachedRequest, resourceOf } from './cache-key.ts'
+import { withCredentials } from './credentials.ts'
+import {
+  answerFrom,
+  answerTo,
+  type ForwardedAnswer,
+  hopsLeft,
+  isCoap,
+  isProtected,
+  type Relay,
+  relayOf,
+  requestBodyOf,
+  requestTo,
+  withTag
+} from './forwarding.ts'
 import { type CoapProxyOptions, type CoapProxySettings, settingsOf } from './options.ts'
 import { Registrations } from './registrations.ts'
 import { type Observe, SharedObservations } from './shared-observations.ts'
@@ -37,6 +53,7 @@ class CoapProxy implements CoapProxyExtension {
   readonly #registrations = new Registrations()
   #relays = 0
   #upstreams: Upstreams | null = null
+  #cache: AnswerCache | undefined
 
   constructor(settings: CoapProxySettings) {
     this.#settings = settings
@@ -51,6 +68,7 @@ class CoapProxy implements CoapProxyExtension {
     const listeners = (): string[] => app.transports().flatMap(({ urls }) => urls)
     const upstreams = new Upstreams({ ...this.#settings, clock: app.clock, listeners })
     this.#upstreams = upstreams
+    if (this.#settings.cache !== undefined) this.#cache = new AnswerCache(this.#settings.cache, app.clock)
     app.defer(() => {
       this.#observations.close()
       return upstreams.close()
@@ -73,27 +91,50 @@ class CoapProxy implements CoapProxyExtension {
     const hops = hopsLeft(context, this.#settings.hopLimit)
     const path = `/${segments.join('/')}`
     const base = `${context['iopa.PathBase']}${this.#prefix}${scheme}/${authority}`
-    const request = requestTo(target, path, context, hops)
+    const { credentials, largestAnswer: most } = this.#settings
+    const request = await withCredentials(requestTo(target, path, context, hops), target, context, credentials)
     if (isProtected(context)) Object.assign(request, this.#registrations.keysOf(context, target))
+    let body: Uint8Array | LargeBody | null = null
     try {
-      const body = await this.#bodyOf(context)
+      body = await requestBodyOf(context)
       if (body !== null) request['iopa.Body'] = body
-      const ask = (): Promise<ForwardedAnswer> => upstreams.use(target, async client => answerFrom(await client.send(request), base))
+      const ask: AskServer = etag =>
+        upstreams.use(target, async (client, hold) => {
+          const answer = await client.send(etag === undefined ? request : withTag(request, etag))
+          return answerFrom(answer, base, { most, done: hold() })
+        })
       const notify = relayOf(context)
       if (notify !== undefined) return answerTo(context, await this.#relayed({ context, upstreams, target, request, base, notify }))
-      const observes = context['server.IsNotification'] || context['iopa.Observe'] === true
-      return answerTo(
-        context,
-        observes && !isProtected(context) ? await this.#observed({ context, upstreams, target, request, body, base, ask }) : await ask()
-      )
+      const observes = (context['server.IsNotification'] || context['iopa.Observe'] === true) && !isProtected(context)
+      if (observes && !(body instanceof LargeBody))
+        return answerTo(context, await this.#observed({ context, upstreams, target, request, body, base, ask }))
+      return answerTo(context, await this.#answered({ context, target, request, body, base, ask }))
     } catch (error) {
-      throw failureOf(error)
+      throw failureOf(body instanceof LargeBody && body.failure === error ? asOfRequest(error) : error)
     }
   }
 
-  async #bodyOf(context: Context): Promise<Uint8Array | null> {
-    const bytes = await context.bytes()
-    return bytes.length === 0 ? null : bytes
+  /** The answer to a request that does not observe, which is kept where it may be. */
+  async #answered({ context, target, request, body, base, ask }: Asking): Promise<ForwardedAnswer> {
+    const cache = this.#cache
+    if (cache === undefined || isProtected(context)) return ask()
+    const method = request['iopa.Method'] ?? 'GET'
+    const isSafe = method === 'GET' || method === 'FETCH'
+    if (isSafe && !(body instanceof LargeBody)) {
+      const cached = cachedRequest(context, target, request, body)
+      return cached === undefined ? ask() : cache.answer(cached, ask)
+    }
+    // Where no answer comes the change may have been made.
+    let refused = false
+    try {
+      const answer = await ask()
+      refused = answer.status >= 400 && answer.status < 500
+      const made = answer.headers.find(([name]) => name === 'location')?.[1]
+      if (made?.startsWith(base)) cache.changed(resourceOf(target, decodeURI(made.slice(base.length)).replace(/\?.*$/, '')))
+      return answer
+    } finally {
+      if (!refused) cache.changed(resourceOf(target, request['iopa.Path'] ?? '/'))
+    }
   }
 
   /** The first answer of an observation that nobody shares, for its notifications are protected for one client; they are handed on as they come. */
@@ -101,7 +142,11 @@ class CoapProxy implements CoapProxyExtension {
     const key = `sealed ${++this.#relays}`
     const handOn = (): void => {
       const newest = this.#observations.newest(key)
-      notify(newest === undefined ? null : { code: newest.code, options: newest.options, payload: newest.body ?? NOTHING })
+      notify(
+        newest === undefined
+          ? null
+          : { code: newest.code, options: newest.options, payload: newest.body instanceof Uint8Array ? newest.body : NOTHING }
+      )
     }
     return this.#observations.join(key, observing(upstreams, target, request, base), handOn, leave => context.defer(leave))
   }
@@ -115,7 +160,10 @@ class CoapProxy implements CoapProxyExtension {
       if (newest !== undefined) return newest
     } else {
       const path = context['iopa.Path']
-      const changed = (): void => this.#app?.notify(path)
+      const changed = (): void => {
+        this.#cache?.changed(resourceOf(target, request['iopa.Path'] ?? '/'))
+        this.#app?.notify(path)
+      }
       try {
         return await this.#observations.join(key, observing(upstreams, target, request, base), changed, leave => context.defer(leave))
       } catch (error) {
@@ -132,7 +180,7 @@ class CoapProxy implements CoapProxyExtension {
 
 /** Observes a server with a request. */
 const observing =
-  (upstreams: Upstreams, target: Target, request: ReturnType<typeof requestTo>, base: string): Observe =>
+  (upstreams: Upstreams, target: Target, request: Bag, base: string): Observe =>
   (signal, take) =>
     upstreams.use(target, async client => {
       for await (const answer of client.observe({ ...request, 'iopa.CallCancelled': signal })) take(await answerFrom(answer, base))
@@ -143,30 +191,53 @@ interface Relaying {
   readonly context: Context
   readonly upstreams: Upstreams
   readonly target: Target
-  readonly request: ReturnType<typeof requestTo>
+  readonly request: Bag
   readonly base: string
   readonly notify: Relay
 }
 
-/** A request that observes, or a run of its notifications. */
-interface Observing {
+/** A request, and how its server is asked. */
+interface Asking {
   readonly context: Context
-  readonly upstreams: Upstreams
   readonly target: Target
-  readonly request: ReturnType<typeof requestTo>
-  readonly body: Uint8Array | null
+  readonly request: Bag
+  readonly body: Uint8Array | LargeBody | null
+  /** The path of the target here. */
   readonly base: string
-  /** Sends the request without Observe. */
-  ask(): Promise<ForwardedAnswer>
+  /** Sends the request, without Observe. */
+  readonly ask: AskServer
 }
 
-/** What observers must have in common to share an observation: credentials do not go to the server, so the user is no part of it. */
-const keyOf = (target: Target, request: ReturnType<typeof requestTo>, body: Uint8Array | null): string => {
+/** A request that observes, or a run of its notifications. */
+interface Observing extends Asking {
+  readonly upstreams: Upstreams
+  readonly body: Uint8Array | null
+}
+
+/** What observers must have in common to share an observation: what goes to the server, also as credentials. */
+const keyOf = (target: Target, request: Bag, body: Uint8Array | null): string => {
   const headers = (request['iopa.Headers'] as unknown as string[][]).filter(([name]) => name === 'accept' || name === 'content-encoding')
-  const parts = [target.key, request['iopa.Method'], request['iopa.Path'], request['iopa.QueryString'], request['iopa.ContentType'], headers]
+  const parts = [
+    target.key,
+    request['iopa.Method'],
+    request['iopa.Path'],
+    request['iopa.QueryString'],
+    request['iopa.ContentType'],
+    headers,
+    optionsOf(request)
+  ]
   const key = JSON.stringify(parts)
   return body === null ? key : `${key}${createHash('sha256').update(body).digest('base64')}`
 }
+
+/** The options of a request that the server may answer by: not Hop-Limit, which differs with the way. */
+const optionsOf = (request: Bag): unknown[] =>
+  (request['coap.Options'] ?? [])
+    .filter(([number]) => number !== 16)
+    .map(([number, value]) => [number, value instanceof Uint8Array ? [...value] : value])
+
+/** What reading the body of the request has failed with: it is not the server's. */
+const asOfRequest = (error: unknown): unknown => (isIopaError(error) ? new IopaError(error.status, error.code, error.detail) : error)
 
 /** Errors of a request that CoAP cannot carry: they are for the peer, who can change it. */
 const OF_THE_REQUEST: ReadonlySet<string> = new Set([

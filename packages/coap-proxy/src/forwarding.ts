@@ -1,4 +1,5 @@
 import { type Bag, type Context, IopaError, type ReceivedAnswer, type Reply, reply } from '@iopa/appbuilder'
+import { BodyInTurn, LargeBody, passedOn } from './bodies.ts'
 import { fieldsOfSealed, optionFromHttp } from './sealed-http.ts'
 import type { Target } from './targets.ts'
 
@@ -19,6 +20,7 @@ const OBSERVE = 6
 const OSCORE = 9
 /** The Observe option of a request that cancels (RFC 7641 section 2). */
 const CANCEL = 1
+const SIZE2 = 28
 /** Seconds for which an answer of CoAP is fresh that does not say (RFC 7252 section 5.10.5). */
 const DEFAULT_MAX_AGE = 60
 
@@ -67,8 +69,7 @@ export const hopsLeft = (context: Context, hopLimit: number): number => {
   const message = messageOf(context)
   const given = [...(message?.options ?? [])].find(([number]) => number === HOP_LIMIT)?.[1]
   // The proxy that puts Hop-Limit in does not count itself. HTTP has a list of proxies in its place (RFC 9110 section 7.6.3).
-  const left =
-    given !== undefined ? given.reduce((value, byte) => value * 256 + byte, 0) - 1 : hopLimit - (message === undefined ? viasOf(context) : 0)
+  const left = given !== undefined ? uint(given) - 1 : hopLimit - (message === undefined ? viasOf(context) : 0)
   if (left < 1) throw new IopaError(508, 'hop-limit-reached', 'The request has passed as many proxies as it may: it may go in a circle.')
   return left
 }
@@ -92,6 +93,10 @@ const headersOf = (context: Context): string[][] => {
   return headers
 }
 
+/** A large body goes on to a client of CoAP in blocks, if its size is known. */
+const sizeWanted = (context: Context): ForwardedOption[] =>
+  isCoap(context) && !isProtected(context) && context['iopa.Method'] === 'GET' ? [[SIZE2, new Uint8Array(0)]] : []
+
 /** The request to the server, without its body. */
 export const requestTo = (target: Target, path: string, context: Context, hops: number): Bag => {
   const method = context['iopa.Method']
@@ -105,32 +110,62 @@ export const requestTo = (target: Target, path: string, context: Context, hops: 
     'iopa.Headers': (sealedHttp ? [] : headersOf(context)) as unknown as Bag['iopa.Headers'],
     ...(context['iopa.ContentType'] === '' || sealedHttp ? undefined : { 'iopa.ContentType': context['iopa.ContentType'] }),
     'iopa.CallCancelled': context['iopa.CallCancelled'],
+    'coap.StreamAnswer': true,
     // The connection goes to the address of a name, which the server is to hear.
     'coap.Options': [
       ...(target.literal ? [] : [[URI_HOST, target.host] as const]),
       ...(oscore !== undefined && observeOf(context) === CANCEL ? [[OBSERVE, CANCEL] as const] : []),
       ...(sealedHttp ? [oscore] : []),
       [HOP_LIMIT, hops],
+      ...sizeWanted(context),
       ...unknownOptions(messageOf(context))
     ]
   } as Bag
 }
 
-/** An answer of a server, with its body in memory. */
+/** The request with an entity tag of an answer that is kept here. */
+export const withTag = (request: Bag, etag: string): Bag => {
+  const headers = request['iopa.Headers'] as unknown as string[][]
+  const tags = headers.find(([name]) => name === 'if-none-match')?.[1]
+  const others = headers.filter(([name]) => name !== 'if-none-match')
+  return {
+    ...request,
+    'iopa.Headers': [...others, ['if-none-match', tags === undefined ? etag : `${tags}, ${etag}`]] as unknown as Bag['iopa.Headers']
+  }
+}
+
+/** The body of a request: one that changes something is passed on while it comes, where it is large. */
+export const requestBodyOf = async (context: Context): Promise<Uint8Array | LargeBody | null> => {
+  const isQuestion = ['GET', 'HEAD', 'FETCH'].includes(context['iopa.Method'].toUpperCase())
+  const given = context['iopa.Body']
+  if (given === null || given instanceof Uint8Array || isQuestion || isProtected(context)) return whole(await context.bytes())
+  const announced = Number(context['iopa.Headers'].get('content-length') ?? Number.NaN)
+  return passedOn(given, Number.isSafeInteger(announced) ? { size: announced } : {})
+}
+
+/** An answer of a server, with its body in memory unless that is large. */
 export interface ForwardedAnswer {
   readonly status: number
   /** The code byte of the answer. */
   readonly code: number
-  readonly body: Uint8Array | null
+  readonly body: Uint8Array | LargeBody | null
   readonly headers: readonly (readonly [string, string])[]
   readonly options: readonly ForwardedOption[]
 }
 
 const ANSWER_FIELDS = ['etag', 'cache-control', 'retry-after', 'content-encoding', 'traceparent']
 
-/** Reads an answer to its end. `base` is the path of the target here, for the Location of what was made. */
-export const answerFrom = async (answer: ReceivedAnswer, base: string): Promise<ForwardedAnswer> => {
-  const bytes = await answer.bytes()
+/** How the body of an answer is read: whole, or passed on where it is large. */
+export interface ReadingInit {
+  /** Most bytes that are passed on. */
+  readonly most: number
+  /** Called when the body has been read, or is not wanted. */
+  readonly done: () => void
+}
+
+/** Reads an answer. `base` is the path of the target here, for the Location of what was made. */
+export const answerFrom = async (answer: ReceivedAnswer, base: string, reading?: ReadingInit): Promise<ForwardedAnswer> => {
+  const body = reading === undefined ? whole(await answer.bytes()) : await passedOn(answer.body, { ...reading, size: sizeOf(answer) })
   const headers: [string, string][] = []
   for (const name of ANSWER_FIELDS) {
     const value = answer.headers.get(name)
@@ -147,14 +182,27 @@ export const answerFrom = async (answer: ReceivedAnswer, base: string): Promise<
   if (isSealed && observe !== undefined) options.unshift(observe)
   if (isSealed) headers.push(['cache-control', 'no-store'])
   else if (answer.status === 200 && answer.headers.get('cache-control') === undefined) headers.push(['cache-control', `max-age=${DEFAULT_MAX_AGE}`])
-  return { status: answer.status, code: message?.code ?? 0, body: bytes.length === 0 ? null : bytes, headers, options }
+  return { status: answer.status, code: message?.code ?? 0, body, headers, options }
 }
+
+const whole = (bytes: Uint8Array): Uint8Array | null => (bytes.length === 0 ? null : bytes)
+
+/** Bytes of the body, as the server says (RFC 7959 section 4). */
+const sizeOf = (answer: ReceivedAnswer): number | undefined => {
+  const value = [...(messageOf(answer)?.options ?? [])].find(([number]) => number === SIZE2)?.[1]
+  return value === undefined || value.length > 6 ? undefined : uint(value)
+}
+
+const uint = (value: Uint8Array): number => value.reduce((number, byte) => number * 256 + byte, 0)
 
 /** Statuses of HTTP for codes of CoAP that mean something else there (RFC 8075 section 7). */
 const HTTP_STATUS: Readonly<Record<number, number>> = { 402: 400, 408: 400, 505: 502 }
 
 /** The answer of the app. */
-export const answerTo = (context: Context, { status, body, headers, options }: ForwardedAnswer): Reply => {
+export const answerTo = (context: Context, { status, body: given, headers, options }: ForwardedAnswer): Reply => {
+  // It may never be read: of HEAD, or where the peer has what it is.
+  if (given instanceof LargeBody) context.defer(() => void given.return())
+  const body = given instanceof LargeBody && given.size !== undefined && isCoap(context) ? new BodyInTurn(given, given.size) : given
   if (isCoap(context)) {
     if (options.length > 0) (context as unknown as Record<string, unknown>)['coap.ResponseOptions'] = options
     return reply(

@@ -7,4 +7,5 @@
  */
 
 export { type CoapProxyExtension, coapProxy } from './coap-proxy.ts'
-export type { CoapProxyOptions, UpstreamClient } from './options.ts'
+export type { CredentialsFor, TargetCredentials } from './credentials.ts'
+export type { CacheBounds, CoapProxyOptions, UpstreamClient } from './options.ts'

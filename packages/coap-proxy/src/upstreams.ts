@@ -16,7 +16,8 @@ class Upstream {
 }
 
 /** What the connections need of their proxy. */
-export interface UpstreamsInit extends Pick<CoapProxySettings, 'client' | 'connections' | 'idleTimeout' | 'timeout' | 'lookup'> {
+export interface UpstreamsInit
+  extends Pick<CoapProxySettings, 'client' | 'connections' | 'idleTimeout' | 'timeout' | 'lookup' | 'targets' | 'networks'> {
   readonly clock: Clock
   /** The URLs at which the app listens. */
   listeners(): Iterable<string>
@@ -36,14 +37,26 @@ export class Upstreams {
     return this.#byKey.size
   }
 
-  /** Runs `work` with the client of a target. @throws IopaError 502 where it cannot be reached, 503 where there are too many. */
-  async use<T>(target: Target, work: (client: Client) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` with the client of a target; `hold` keeps the connection in use beyond that, until what it gives is called.
+   * @throws IopaError 502 where it cannot be reached, 503 where there are too many
+   */
+  async use<T>(target: Target, work: (client: Client, hold: () => () => void) => Promise<T>): Promise<T> {
     const upstream = this.#find(target)
-    upstream.uses++
+    const hold = (): (() => void) => {
+      let held = true
+      upstream.uses++
+      return () => {
+        if (!held) return
+        held = false
+        if (--upstream.uses === 0) this.#rest(target.key, upstream)
+      }
+    }
+    const release = hold()
     try {
-      return await work(await upstream.client)
+      return await work(await upstream.client, hold)
     } finally {
-      if (--upstream.uses === 0) this.#rest(target.key, upstream)
+      release()
     }
   }
 
@@ -69,11 +82,11 @@ export class Upstreams {
     return upstream
   }
 
-  async #open({ scheme, host, port, literal }: Target): Promise<Client> {
-    const { client, lookup, listeners, timeout } = this.#init
+  async #open(target: Target): Promise<Client> {
+    const { client, lookup, timeout } = this.#init
+    const { scheme, host, port, literal } = target
     const address = literal ? host : await addressFor(host, lookup)
-    // RFC 7252 section 11.2: a name must not lead a request around what guards these addresses.
-    if (!literal && (isSpecial(address) || isOwnListener(address, port, listeners())))
+    if (!this.#mayReach(target, address))
       throw new IopaError(
         403,
         'target-not-allowed',
@@ -81,6 +94,14 @@ export class Upstreams {
       )
     const authority = address.includes(':') ? `[${address}]` : address
     return client.connect(`${scheme}://${authority}:${port}`, timeout === undefined ? {} : { timeout })
+  }
+
+  /** RFC 7252 section 11.2: a name or a range must not lead a request around what guards this machine and its networks. */
+  #mayReach(target: Target, address: string): boolean {
+    const { targets, networks, listeners } = this.#init
+    if (target.literal && targets.names(target)) return true
+    if (!target.literal && (networks === undefined ? isSpecial(address) : !networks.has(address))) return false
+    return !isOwnListener(address, target.port, listeners())
   }
 
   #makeRoom(): void {

@@ -1,5 +1,4 @@
 import { App, reply } from '@iopa/appbuilder'
-import { cache } from '@iopa/cache'
 import { coap } from '@iopa/coap'
 import { coapProxy } from '@iopa/coap-proxy'
 import { http } from '@iopa/http'
@@ -22,11 +21,13 @@ server.put('/level', async context => {
   level = ((await context.json()) as { level: number }).level
 })
 server.post('/items', () => reply(201, null, { location: '/items/7' }))
+server.get('/shelly', () => reply(200, Uint8Array.of(1), { 'content-type': 'application/coap-payload;cf=65001' }))
+server.put('/shelly', context => context.headers.get('content-type') ?? context['iopa.ContentType'])
 server.get('/tagged', () => reply(200, 'tagged', { etag: '"v1"', 'cache-control': 'max-age=0' }))
 
 beforeAll(async () => {
   const [things] = await server.listen()
-  app.use(cache()).use(coapProxy({ client: app, targets: [things!.url] }))
+  app.use(coapProxy({ client: app, targets: [things!.url] }))
   app.use(coap({ port: 0 })).use(http({ port: 0 }))
   const listeners = await app.listen()
   root = listeners.map(({ url }) => url.href).find(url => url.startsWith('http'))!
@@ -76,13 +77,31 @@ describe('HTTP to CoAP', () => {
     expect((await fetch(`${base}/level?via`, { headers: { via: Array(16).fill('1.1 a').join(', ') } })).status).toBe(508)
   })
 
-  test('a cache before it answers within Max-Age, and asks again for another user', async () => {
+  test('keeps answers for Max-Age, with their Age, and asks again for another user', async () => {
     runs = 0
-    await fetch(`${base}/level?cached`)
-    expect((await fetch(`${base}/level?cached`)).headers.get('age')).toMatch(/^\d+$/)
+    const first = await fetch(`${base}/level?cached`)
+    expect([first.headers.get('age'), first.headers.get('cache-control')]).toEqual([null, 'max-age=60'])
+    const second = await fetch(`${base}/level?cached`)
+    expect([second.headers.get('age'), second.headers.get('cache-control')]).toEqual([expect.stringMatching(/^\d$/), 'max-age=60'])
     expect(runs).toBe(1)
     await fetch(`${base}/level?cached`, { headers: { authorization: 'Basic YTpi' } })
     expect(runs).toBe(2)
+    await fetch(`${base}/level?cached`, { headers: { 'cache-control': 'no-cache' } })
+    expect(runs).toBe(3)
+  })
+
+  test('takes a whole URI behind its path as well (RFC 8075 section 5.4.1)', async () => {
+    const uri = `${root}hc/${base.replace(`${root}hc/coap/`, 'coap://')}`
+    expect((await fetch(`${uri}/level?a=b`)).status).toBe(200)
+    expect((await fetch(`${root}hc/coap://192.0.2.1/level`)).status).toBe(403)
+    expect((await fetch(`${root}other/coap://192.0.2.1/level`)).status).toBe(400)
+  })
+
+  test('maps Content-Formats that have no media type to application/coap-payload, and back', async () => {
+    const answer = await fetch(`${base}/shelly`)
+    expect(answer.headers.get('content-type')).toBe('application/coap-payload;cf=65001')
+    const put = await fetch(`${base}/shelly`, { method: 'PUT', body: 'x', headers: { 'content-type': 'application/coap-payload;cf=65001' } })
+    expect(await put.text()).toBe('application/coap-payload;cf=65001')
   })
 
   test('observes by server-sent events', async () => {

@@ -60,10 +60,36 @@ describeWith('coap-server-notls', 'the proxy between programs of others', () => 
     expect(refused.received.at(-1)).toMatchObject({ code: '5.05' })
   })
 
-  test('curl reaches coap-server', async () => {
+  test('coap-client -P puts and gets 30 KB in blocks, and observes, at coap-server', async () => {
+    const body = 'x'.repeat(30_000)
+    const put = await runClient(CLIENT, '-m', 'put', '-b', '1024', '-e', body, '-P', proxy, `${theirs}/example_data`)
+    expect(put.received.at(-1)?.code).toMatch(/^2\.0[14]$/)
+    const got = await runClient(CLIENT, '-m', 'get', '-P', proxy, `${theirs}/example_data`)
+    expect(got.received.reduce((length, { payload }) => length + (payload?.length ?? 0), 0)).toBeGreaterThanOrEqual(30_000)
+    const watching = startClient(CLIENT, ['-v', '6', '-m', 'get', '-s', '3', '-P', proxy, `${theirs}/time`])
+    await watching.done
+    expect(watching.output().match(/c:2\.05/g)?.length).toBeGreaterThan(2)
+  })
+
+  test('a proxy of others in between counts Hop-Limit down, and ours refuses what has none left', async () => {
+    const port = await freePort()
+    const chained = startClient('coap-server-notls', ['-A', '127.0.0.1', '-p', String(port), '-P', `${proxy},chained`])
+    try {
+      const ask = (hops: number) => runClient(CLIENT, '-m', 'get', '-H', String(hops), '-P', `coap://127.0.0.1:${port}`, `${ours}/state`)
+      expect((await ask(3)).received.at(-1)).toMatchObject({ code: '2.05', payload: 'from our server' })
+      expect((await ask(2)).received.at(-1)?.code).toBe('5.08')
+    } finally {
+      chained.process.kill()
+      await chained.done
+    }
+  })
+
+  test('curl reaches coap-server by both forms of RFC 8075', async () => {
     const path = `${web}hc/coap/${new URL(theirs).host}`
-    const { stdout } = await promisify(execFile)('curl', ['-s', '-m', '5', '-i', `${path}/`])
-    expect(stdout).toMatch(/^HTTP\/1\.1 200 /)
-    expect(stdout).toContain('libcoap')
+    for (const url of [`${path}/`, `${web}hc/${theirs}/`]) {
+      const { stdout } = await promisify(execFile)('curl', ['-s', '-m', '5', '-i', url])
+      expect(stdout).toMatch(/^HTTP\/1\.1 200 /)
+      expect(stdout).toContain('libcoap')
+    }
   })
 })

@@ -25,6 +25,8 @@ export interface Site {
   /** Seconds for which the state is fresh. */
   setAge(seconds: number): void
   setState(value: string): void
+  /** Answers the requests for /held. */
+  release(): void
   /** Removes the state. */
   remove(): void
   connect(url?: string, from?: string, options?: CoapOptions): Promise<Client>
@@ -42,6 +44,8 @@ export interface SiteOptions {
   readonly client?: CoapOptions
   /** Changes a datagram on its way between clients and the proxy. */
   readonly change?: (bytes: Uint8Array, to: 'proxy' | 'client') => Uint8Array
+  /** The address of a client is its user at the proxy. */
+  readonly users?: boolean
 }
 
 /** A machine whose datagrams are changed on their way. */
@@ -60,12 +64,13 @@ const changing = (machine: DatagramNetwork & ByteNetwork, change: NonNullable<Si
   }
 })
 
-/** A server, a proxy and clients on a virtual network. */
+/** A server, a proxy and clients on a virtual network. The proxy has no cache unless given. */
 export const virtualSite = async ({
   proxy = {},
   server: serverOptions,
   client: clientOptions,
-  change = bytes => bytes
+  change = bytes => bytes,
+  users = false
 }: SiteOptions = {}): Promise<Site> => {
   const clock = virtualClock({ start: 1_700_000_000_000 })
   const network = virtualNetwork({ clock })
@@ -95,13 +100,32 @@ export const virtualSite = async ({
     state = await context.text()
   })
   server.post('/items', () => reply(201, null, { location: '/items/7?a=b' }))
+  server.get('/fresh', () => reply(200, 'now', { 'cache-control': 'max-age=0' }))
+  server.get('/busy', () => reply(503, 'busy', { 'retry-after': '30' }))
+  server.get('/gone', () => reply(404, 'gone', { 'cache-control': 'max-age=30' }))
+  server.on('FETCH', '/search', async context => `found ${await context.text()}`)
+  server.on('FETCH', '/state', () => 'found')
+  let release = (): void => undefined
+  const released = new Promise<void>(resolve => {
+    release = resolve
+  })
+  server.get('/held', async () => {
+    await released
+    return 'held'
+  })
+  server.put('/held', () => undefined)
   server.get('/slow', () => new Promise(() => undefined))
   await server.listen()
   apps.add(server)
 
   const startProxy = async (): Promise<App> => {
     const app = new App({ logger: false, clock })
-    app.use(coapProxy({ client: app, targets: [`coap://${SERVER}`], ...proxy }))
+    if (users)
+      app.use((context, next) => {
+        context['server.User'] = { id: context['server.RemoteAddress'], by: 'basic' }
+        return next()
+      })
+    app.use(coapProxy({ client: app, targets: [`coap://${SERVER}`], cache: false, ...proxy }))
     app.use(router()).use(coap({ host: PROXY, allowUnauthenticated: true, amplification: false, clock, network: network.machine(PROXY) }))
     ;(app as unknown as { get(path: string, handler: () => string): void }).get('/state', () => 'of the proxy')
     await app.listen()
@@ -126,6 +150,9 @@ export const virtualSite = async ({
     setState(value: string) {
       state = value
       server.notify('/state')
+    },
+    release() {
+      release()
     },
     remove() {
       removed = true

@@ -18,6 +18,8 @@ declare module '@iopa/constants' {
      * before takes its place, and with Observe 1 ends it.
      */
     'coap.Token': Uint8Array
+    /** On a request of a client: the answer is there with its first block, and the others are fetched while `body` is read. Its size has no limit then. */
+    'coap.StreamAnswer': boolean
     /** On a request for another server that a proxy has answered: options of that answer that it hands on, each `[number, value]`. */
     'coap.ResponseOptions': readonly RawOption[]
     /**
@@ -46,6 +48,7 @@ export const COAP_KEYS: KeysDeclaration = defineKeys('coap', {
     Options: { doc: 'Options of a request of a client, by number' },
     TokenLength: { doc: 'Bytes of the token of a request of a client' },
     Token: { doc: 'The token of a request that is handed on under OSCORE' },
+    StreamAnswer: { doc: 'Whether a client fetches the blocks of an answer while its body is read' },
     ResponseOptions: { doc: 'Options that a proxy hands on with its answer' },
     Relay: { doc: 'Sends a further response of the server behind a proxy' },
     CollectFor: { doc: 'Milliseconds for which answers of a group are collected' }

@@ -8,7 +8,7 @@
  */
 
 import type { App } from '@iopa/appbuilder'
-import { bodyTooLarge, type Context, decodePath, type Host, IopaError, isControlMethod, isIopaError } from '@iopa/transport'
+import { bodyTooLarge, type Context, type Host, IopaError, isControlMethod, isIopaError } from '@iopa/transport'
 import { acceptsEventStream } from './events/event-stream.ts'
 import { observe } from './fetch/fetch-events.ts'
 import { FetchRequest } from './fetch/fetch-request.ts'
@@ -16,6 +16,7 @@ import { refusal, responseTo } from './fetch/fetch-response.ts'
 import { type HandlerOptions, handlerParts } from './handler-options.ts'
 import type { HostRules } from './message/authority.ts'
 import { isMethod } from './message/head-syntax.ts'
+import { requestPath } from './message/request-path.ts'
 
 /** Options of `toFetchHandler()`. */
 export type FetchOptions = HandlerOptions<Request>
@@ -74,7 +75,7 @@ const admit = (host: Host, rules: HostRules, request: Request, remoteAddress: st
       bodyLimit: limits.body
     }
     const source = new FetchRequest(request, authority, limits.body)
-    return host.create({ method, path: decodePath(pathname, limits), query: search.slice(1), rawPath: pathname, endpoint, source })
+    return host.create({ method, path: requestPath(pathname, host), query: search.slice(1), rawPath: pathname, endpoint, source })
   } catch (error) {
     return refusal(isIopaError(error) ? error : new IopaError(500, 'internal-error'))
   }

@@ -9,22 +9,13 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '@iopa/appbuilder'
-import {
-  bodyTooLarge,
-  type Context,
-  decodePath,
-  type Host,
-  IopaError,
-  isControlMethod,
-  isIopaError,
-  isUnrouted,
-  type SealedAnswer
-} from '@iopa/transport'
+import { bodyTooLarge, type Context, type Host, IopaError, isControlMethod, isIopaError, isUnrouted, type SealedAnswer } from '@iopa/transport'
 import { acceptsEventStream } from './events/event-stream.ts'
 import { type HandlerOptions, handlerParts } from './handler-options.ts'
 import type { HostRules } from './message/authority.ts'
 import { isMethod } from './message/head-syntax.ts'
 import { answerTo } from './message/refusal.ts'
+import { requestPath } from './message/request-path.ts'
 import { NodeAnswer } from './node/node-answer.ts'
 import { observe } from './node/node-events.ts'
 import { NodeRequest } from './node/node-request.ts'
@@ -105,7 +96,7 @@ const admit = (host: Host, rules: HostRules, request: IncomingMessage, address: 
       clientCertificate: () => certificateOf(socket)
     }
     const source = new NodeRequest(request, authority, limits.body)
-    return host.create({ method, path: decodePath(rawPath, limits), query: mark < 0 ? '' : url.slice(mark + 1), rawPath, endpoint, source })
+    return host.create({ method, path: requestPath(rawPath, host), query: mark < 0 ? '' : url.slice(mark + 1), rawPath, endpoint, source })
   } catch (error) {
     return answerTo(isIopaError(error) ? error : new IopaError(500, 'internal-error'))
   }

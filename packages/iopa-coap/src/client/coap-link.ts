@@ -18,7 +18,7 @@ import { OPTION } from '../codec/option-registry.ts'
 import { BodySource } from '../exchanges/body-source.ts'
 import { sendUnanswered, withoutSuccess } from '../exchanges/no-response.ts'
 import type { Requester } from '../exchanges/requester.ts'
-import { type ClientRequest, LARGEST_STREAMED, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
+import { type ClientRequest, LARGEST_STREAMED, type StreamedResponse, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
 import { UploadSlots } from '../exchanges/upload-slots.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { ClientObservation } from './observation.ts'
@@ -85,9 +85,10 @@ export class CoapLink implements Link {
       const silent = message.bag['coap.Options'] === undefined ? undefined : request.options.uint(OPTION.NO_RESPONSE)
       const response = withoutSuccess(silent)
         ? await sendUnanswered(requester, request, silent, settings, clock)
-        : await new Transfer(requester, settings).run(request)
+        : await this.#transfer(request, settings, message.bag['coap.StreamAnswer'] === true)
       if (response === undefined) return receivedAnswer(204)
       const answer = clientAnswer(response.message, response.payload)
+      if (answer.isStream) return answer
       // An observation to which this answer is news has missed a notification.
       for (const observation of this.#observations) if (observation.waits || observation.missed(request, answer)) observation.renew()
       return answer
@@ -126,6 +127,11 @@ export class CoapLink implements Link {
     if (!this.#lost) return
     this.#lost = false
     for (const observation of this.#observations) observation.renew()
+  }
+
+  #transfer(request: ClientRequest, settings: TransferSettings, streams: boolean): Promise<StreamedResponse> {
+    const transfer = new Transfer(this.#init.requester, settings)
+    return streams ? transfer.begin(request) : transfer.run(request)
   }
 
   /** A request with its body; one that changes a state reads a stream while it sends it. */

@@ -86,13 +86,14 @@ const decodePart = (part: string): string => {
   }
 }
 
-/** The answer that a response is; `payload` is the whole of it, put together from blocks. */
-export const clientAnswer = (message: Message, payload: Uint8Array): LinkAnswer => {
+/** The answer that a response is; `payload` is the whole of it, put together from blocks, or a stream that fetches them. */
+export const clientAnswer = (message: Message, payload: Uint8Array | AsyncIterable<Uint8Array>): LinkAnswer => {
   const { options, code } = message
   const headers: string[] = []
   for (const tag of options.getAll(OPTION.ETAG)) headers.push('etag', etagHeader(tag))
   const age = options.uint(OPTION.MAX_AGE)
-  const status = statusOfCode(code, payload.length > 0)
+  const hasPayload = !(payload instanceof Uint8Array) || payload.length > 0
+  const status = statusOfCode(code, hasPayload)
   if (age !== undefined) headers.push(...(status === 503 || status === 429 ? ['retry-after', String(age)] : ['cache-control', `max-age=${age}`]))
   const location = locationOf(options)
   if (location !== '') headers.push('location', location)
@@ -103,11 +104,11 @@ export const clientAnswer = (message: Message, payload: Uint8Array): LinkAnswer 
   const coding = format === undefined ? undefined : codingOf(format)
   if (coding !== undefined) headers.push('content-encoding', coding)
   // Without a format the payload of an error is a text for people (RFC 7252 section 5.5.2).
-  const type = format !== undefined ? typeOfFormat(format) : code >= 128 && payload.length > 0 ? MEDIA_TYPES.Text : ''
+  const type = format !== undefined ? typeOfFormat(format) : code >= 128 && hasPayload ? MEDIA_TYPES.Text : ''
   return receivedAnswer(status, {
     headers: new HeaderMap(headers),
     type,
-    payload: payload.length > 0 ? payload : null,
+    payload: hasPayload ? payload : null,
     reason: formatCode(code),
     keys: { 'coap.Message': message }
   })

@@ -30,6 +30,13 @@ export interface ClientResponse {
   readonly payload: Uint8Array
 }
 
+/** A response whose further blocks are fetched while its payload is read. */
+export interface StreamedResponse {
+  readonly message: Message
+  /** Bytes where the response came in one block. */
+  readonly payload: Uint8Array | AsyncIterable<Uint8Array>
+}
+
 /** How a transfer is done. */
 export interface TransferSettings {
   readonly confirmable: boolean
@@ -151,19 +158,43 @@ export class Transfer {
     }
   }
 
+  /** Sends a request; rejects when no answer can come. Of an answer in blocks the first one is there, and a change at the server fails the others. */
+  async begin(request: ClientRequest): Promise<StreamedResponse> {
+    const tagged = this.tagged(request)
+    const message = await this.#upload(tagged)
+    return { message, payload: hasMore(message) ? this.#readOn(tagged, message) : message.payload }
+  }
+
+  async *#readOn(request: ClientRequest, first: Message): AsyncGenerator<Uint8Array, undefined> {
+    yield first.payload
+    const same = yield* this.#further(request, first)
+    if (!same) throw changed()
+    return undefined
+  }
+
   /** The rest of a payload; undefined when it is not the same any more. */
-  async #download({ code, options }: ClientRequest, first: Message): Promise<Uint8Array | undefined> {
-    const value = first.options.uint(OPTION.BLOCK2)
-    if (value !== undefined && !fitsBlock(readBlock(value), first.payload.length)) throw malformed()
-    if (value === undefined || value < 8 || (value & 8) === 0) return first.payload
-    const etag = first.options.get(OPTION.ETAG)
+  async #download(request: ClientRequest, first: Message): Promise<Uint8Array | undefined> {
+    if (!hasMore(first)) return first.payload
     const parts = [first.payload]
     let length = first.payload.length
-    let { szx } = readBlock(value)
+    const blocks = this.#further(request, first)
+    for (;;) {
+      this.#assertRoom(length)
+      const step = await blocks.next()
+      if (step.done === true) return step.value ? Buffer.concat(parts, length) : undefined
+      parts.push(step.value)
+      length += step.value.length
+    }
+  }
+
+  /** The blocks behind the first; false at the end of those of a safe request when they do not belong to the first any more. */
+  async *#further({ code, options }: ClientRequest, first: Message): AsyncGenerator<Uint8Array, boolean> {
+    const etag = first.options.get(OPTION.ETAG)
+    let { length } = first.payload
+    let { szx } = readBlock(first.options.uint(OPTION.BLOCK2) as number)
     // A server that offers an Echo sends small blocks because it has not verified this address yet.
     let grows = first.options.has(OPTION.ECHO)
     for (let more = true; more; ) {
-      this.#assertRoom(length)
       if (length % blockSize(szx) !== 0) throw malformed()
       while (grows && szx < this.#requester.maxSzx && length % blockSize(szx + 1) === 0) szx++
       const next = options
@@ -173,26 +204,25 @@ export class Transfer {
         .set(OPTION.BLOCK2, blockValue(length / blockSize(szx), false, szx))
       const response = await this.#once(code, next, NOTHING)
       if (response.code !== first.code) {
-        if (response.code === CODE.REQUEST_ENTITY_INCOMPLETE && isSafe(code)) return undefined
+        if (response.code === CODE.REQUEST_ENTITY_INCOMPLETE && isSafe(code)) return false
         throw new IopaError(502, 'incomplete-answer', 'The peer answered a block of its answer with an error.')
       }
       const tag = response.options.get(OPTION.ETAG)
       if (etag === undefined ? tag !== undefined : tag === undefined || !sameEtag(etag, tag)) {
-        if (isSafe(code)) return undefined
-        throw new IopaError(502, 'unstable-answer', 'The answer changed while its blocks were fetched.')
+        if (isSafe(code)) return false
+        throw changed()
       }
       const block = response.options.uint(OPTION.BLOCK2)
       if (block === undefined) throw malformed()
       const read = readBlock(block)
       if (read.num * blockSize(read.szx) !== length || !fitsBlock(read, response.payload.length)) throw malformed()
-      parts.push(response.payload)
       length += response.payload.length
       grows ||= response.options.has(OPTION.ECHO)
       szx = read.szx
       more = read.more
+      yield response.payload
     }
-    this.#assertRoom(length)
-    return Buffer.concat(parts, length)
+    return true
   }
 
   #assertRoom(length: number): void {
@@ -258,3 +288,13 @@ export const offered = (requester: Requester, message: Message): void => {
 }
 
 const malformed = (): IopaError => new IopaError(502, 'bad-block', 'The peer sent a block that does not fit to those before it.')
+
+const changed = (): IopaError => new IopaError(502, 'unstable-answer', 'The answer changed while its blocks were fetched.')
+
+/** True for the first of several blocks. @throws IopaError for a block that is not as long as it says */
+const hasMore = ({ options, payload }: Message): boolean => {
+  const value = options.uint(OPTION.BLOCK2)
+  if (value === undefined) return false
+  if (!fitsBlock(readBlock(value), payload.length)) throw malformed()
+  return value >= 8 && (value & 8) !== 0
+}

@@ -3,7 +3,6 @@ import {
   bodyTooLarge,
   type Context,
   type Counters,
-  decodePath,
   type Endpoint,
   type Host,
   IopaError,
@@ -17,6 +16,7 @@ import {
 import { absoluteTarget, checkOneHost, type HostRules } from '../message/authority.ts'
 import { answerTo, malformed } from '../message/refusal.ts'
 import type { HeadFields } from '../message/request-head.ts'
+import { requestPath } from '../message/request-path.ts'
 import { type ProxiedClients, type TrustedProxies, unmapped } from './proxies.ts'
 import type { HttpRequest } from './request.ts'
 
@@ -134,7 +134,7 @@ export class Admission {
     const mark = target.indexOf('?')
     const rawPath = mark < 0 ? target : target.slice(0, mark)
     // OPTIONS * asks about the server as a whole (RFC 9110 section 9.3.7).
-    const path = rawPath === '*' && method === 'OPTIONS' ? null : decodePath(rawPath, limits)
+    const path = rawPath === '*' && method === 'OPTIONS' ? null : requestPath(rawPath, this.#rules.host)
     if (this.#proxies !== null) this.#enter(request, endpoint.remoteAddress)
     if (path === null) return SERVER_OPTIONS
     const init = { method, path, query: mark < 0 ? '' : target.slice(mark + 1), rawPath, endpoint, source: request }
