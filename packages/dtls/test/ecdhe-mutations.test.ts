@@ -72,7 +72,7 @@ describe.each([
       else {
         expect(outcome?.client.user).toEqual(same.client.user)
         expect(outcome?.server.user).toEqual(same.server.user)
-        expect(outcome?.server.certificate?.()).toEqual(same.server.certificate?.())
+        expect(outcome?.server.clientCertificate?.()).toEqual(same.server.clientCertificate?.())
       }
     }
     expect(refused).toBeGreaterThan(MUTATIONS * 0.7)

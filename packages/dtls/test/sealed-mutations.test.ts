@@ -19,9 +19,17 @@ let change: Sealed = (type, content) => [[type, content]]
 let sealedData: Set<string> = new Set()
 let extra: Buffer[] = []
 
+const noteData = (type: number, bytes: Uint8Array): void => {
+  if (type === CONTENT.APPLICATION_DATA) sealedData.add(Buffer.from(bytes).toString('latin1'))
+  if (type !== 0) return
+  // With a connection id the type is inside, and zeros after it are padding (RFC 9146 section 4).
+  const end = bytes.findLastIndex(byte => byte !== 0)
+  if (bytes[end] === CONTENT.APPLICATION_DATA) sealedData.add(Buffer.from(bytes.subarray(0, end)).toString('latin1'))
+}
+
 Sealer.prototype.seal = function (this: Sealer, type, content) {
   const records = change(type, content).map(([changed, bytes]) => {
-    if (changed === CONTENT.APPLICATION_DATA) sealedData.add(Buffer.from(bytes).toString('latin1'))
+    noteData(changed, bytes)
     return seal.call(this, changed, bytes)
   })
   const last = records.pop() as Buffer

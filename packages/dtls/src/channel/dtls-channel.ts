@@ -5,12 +5,13 @@ import {
   IopaError,
   type SecuredChannel,
   type SecuredEnd,
+  type SecuredIdentity,
   type SecuredPeer,
   type SecuredReceiver,
   type SecuredTarget,
   type SecurityEnvironment,
-  type TimerHandle,
-  type User
+  sameIdentity,
+  type TimerHandle
 } from '@iopa/transport'
 import { ALERT, HandshakeFailure } from '../alerts.ts'
 import { ClientHandshake } from '../handshake/client-handshake.ts'
@@ -33,8 +34,8 @@ export interface ChannelSetting {
   readonly cid: boolean
   /** Milliseconds without a record after which a session ends. */
   readonly idle: number
-  /** None of the sessions that are kept for these users may be resumed. */
-  revoke?(matches: (user: User) => boolean): void
+  /** None of the sessions that are kept for these identities may be resumed. */
+  revoke?(matches: (identity: SecuredIdentity) => boolean): void
 }
 
 /** How often within the idle time all sessions are looked at. */
@@ -190,7 +191,7 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     const session = new Session(this, result, peer)
     // Behind another address of a NAT the same port may be another device by now; a session with an id is then found by it.
     const before = this.#sessions.at(endpointKey(peer.address, peer.port))
-    if (before !== undefined && (before.cid === undefined || before.isOf(session))) before.end('lost')
+    if (before !== undefined && (before.cid === undefined || sameIdentity(before, session))) before.end('lost')
     if (!this.#sessions.hasRoom(peer.address))
       this.#sessions.idlest(peer.address, this.sweeps, this.#count(this.#environment.limits.idleTimeout))?.end('idle')
     if (!this.#sessions.hasRoom(peer.address)) {
@@ -252,11 +253,11 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     })
   }
 
-  revoke(matches: (user: User) => boolean): void {
+  revoke(matches: (identity: SecuredIdentity) => boolean): void {
     this.#setting.revoke?.(matches)
-    for (const session of this.#sessions) if (session.user !== undefined && matches(session.user)) session.end('revoked')
+    for (const session of this.#sessions) if (matches(session)) session.end('revoked')
     for (const { handshake } of this.#handshakes)
-      if (handshake instanceof ServerHandshake && handshake.user !== undefined && matches(handshake.user))
+      if (handshake instanceof ServerHandshake && matches(handshake.claimed))
         handshake.fail(new HandshakeFailure(ALERT.HANDSHAKE_FAILURE, 'The user was revoked.'), true)
   }
 

@@ -16,7 +16,7 @@ export interface ProvenIdentity {
   /** How the peer has proven who it is; missing where it has not. */
   readonly proof?: 'psk' | 'certificate' | 'rpk'
   /** The certificate as Node shows certificates, made when it is asked for. */
-  readonly certificate?: () => unknown
+  readonly clientCertificate?: () => unknown
   /** SHA-256 of that certificate. */
   readonly fingerprint?: string
   /** Milliseconds since 1970 until which the proof counts: the end of a certificate. */
@@ -55,8 +55,10 @@ export interface ServerExchange {
   clientKeyExchange(body: Uint8Array): Awaitable<Uint8Array>
   /** Checks the signature over the messages so far. */
   certificateVerify?(body: Uint8Array, transcript: Transcript): Awaitable<void>
-  /** Who the client says it is before it has proven that: a revocation meanwhile must not miss it. An exchange that has it hides how its look-up went. */
-  claimed?(): User | undefined
+  /** True where what is wrong with the client's key exchange must not show how a look-up went. */
+  readonly hidesLookup?: boolean
+  /** Who the client says it is before it has proven that: a revocation meanwhile must not miss it. */
+  claimed?(): ProvenIdentity | undefined
   identity(): ProvenIdentity
 }
 
