@@ -36,7 +36,10 @@ export interface SecuredPeer extends SecuredIdentity {
   readonly id: string
   /** Where it has shown that it receives. Changes while the association lasts, where the protocol allows that (RFC 9146 section 6). */
   readonly proven: DatagramEndpoint
-  /** Where its newest datagram came from, if that is another address that is not proven yet; at most three times the bytes received from there are sent there. */
+  /**
+   * Where its newest datagram came from, if that is another address that is not proven yet; at most three times the bytes received from there are sent there. It is one object
+   * as long as no other address is the latest.
+   */
   readonly latest: DatagramEndpoint | undefined
   /** Bytes of application data that one datagram to it may carry. */
   readonly maxPayload: number
