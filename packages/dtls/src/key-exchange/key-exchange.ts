@@ -102,6 +102,11 @@ export interface KeyExchange {
   server?(parameters: ServerParameters): ServerExchange | undefined
   /** Missing where the options serve no client. */
   client?(parameters: ClientParameters): ClientExchange
+  /**
+   * True where a client that has proven this is one that our client would have taken for the server. Where both sides begin at the same moment, one session
+   * serves both. Missing where a server proves something else, as its name.
+   */
+  suitsServer?(identity: ProvenIdentity): boolean
   /** Further extensions of the ClientHello; several exchanges may add the same one with the same bytes. */
   clientExtensions?(target: SecuredTarget): Extensions
 }

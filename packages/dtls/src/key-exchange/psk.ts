@@ -130,5 +130,9 @@ class PskClientExchange implements ClientExchange {
 export const pskKeyExchange = (keys: PskKeys | undefined, clientKey: ClientKey | undefined, realm: string | undefined): KeyExchange => ({
   name: 'psk',
   ...(keys !== undefined && { server: ({ signal }: ServerParameters): ServerExchange => new PskServerExchange(keys, realm, signal) }),
-  ...(clientKey !== undefined && { client: (_: ClientParameters): ClientExchange => new PskClientExchange(clientKey) })
+  ...(clientKey !== undefined && {
+    client: (_: ClientParameters): ClientExchange => new PskClientExchange(clientKey),
+    // It has the key that a server of ours must have.
+    suitsServer: ({ user, proof }: ProvenIdentity): boolean => proof === 'psk' && user?.id === clientKey.identity
+  })
 })
