@@ -1,7 +1,8 @@
 import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
 import type { DatagramEndpoint } from '@iopa/transport'
 import { encode } from '../codec/datagram-codec.ts'
-import { TYPE } from '../codec/message.ts'
+import { type ReceivedMessage, TYPE } from '../codec/message.ts'
+import { OPTION } from '../codec/option-registry.ts'
 import { NO_OPTIONS } from '../codec/options.ts'
 import type { Peer } from './peer.ts'
 
@@ -109,6 +110,12 @@ export const probe = (peer: Peer, now: number): void => {
   const id = randomId(peer)
   asked.pinged(id, now)
   peer.association!.send(encode({ type: TYPE.CON, code: 0, id, token: NOTHING, options: NO_OPTIONS, payload: NOTHING }), 'latest')
+}
+
+/** True where a request from the latest address has the Echo that was sent there: that address is proven from now on. */
+export const isProvenBy = (peer: Peer, { options }: ReceivedMessage, now: number): boolean => {
+  const echo = peer.probe === undefined ? undefined : options.get(OPTION.ECHO)
+  return echo !== undefined && peer.probe!.echoedBy(peer, echo, now)
 }
 
 /** The Echo for a response to the latest address of an association; undefined where there is none that has to be proven. */

@@ -2,8 +2,7 @@ import type { DatagramChannel, SecuredPeer } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { decode, encodeEmpty } from '../codec/datagram-codec.ts'
 import { type ReceivedMessage, TYPE } from '../codec/message.ts'
-import { OPTION } from '../codec/option-registry.ts'
-import { probe } from './address-probe.ts'
+import { isProvenBy, probe } from './address-probe.ts'
 import { CoarseTimer } from './coarse-timer.ts'
 import { Deduplication, fingerprintOf } from './deduplication.ts'
 import { type MessageHandlers, type MessageLayerInit, NO_HANDLERS, rejects } from './layer-parts.ts'
@@ -116,19 +115,13 @@ export class MessageLayer {
       }
       const { type, code } = message
       if (type >= TYPE.ACK) this.#receiveReply(peer, message, unproven)
-      else if (code !== CODE.EMPTY && code < 32) this.#takeRequest(peer, message, false, unproven && !this.#isProvenBy(message, peer))
+      else if (code !== CODE.EMPTY && code < 32) this.#takeRequest(peer, message, false, unproven && !isProvenBy(peer, message, this.#timer.seconds))
       else if (code >= 64 && code < 192) this.#receiveResponse(peer, message, unproven)
       else if (rejects(message)) this.transmit(peer, encodeEmpty(TYPE.RST, message.id), false, unproven)
       if (unproven) probe(peer, this.#timer.seconds)
     } catch (error) {
       this.#init.onError(error)
     }
-  }
-
-  /** True where a request from the latest address has the Echo that was sent there: that address is proven from now on. */
-  #isProvenBy({ options }: ReceivedMessage, peer: Peer): boolean {
-    const echo = peer.probe === undefined ? undefined : options.get(OPTION.ECHO)
-    return echo !== undefined && peer.probe!.echoedBy(peer, echo, this.#timer.seconds)
   }
 
   /** The peer that an association is, until that ends. */
