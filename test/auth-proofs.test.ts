@@ -76,7 +76,7 @@ test('names of pre-shared keys are users on CoAP and on MQTT, and a name that no
   expect((await lamp.put('/other', 1)).status).toBe(403)
   await lamp.close()
   await expect(app.connect(url, { tls: { psk: { ghost: psk.ghost } } }).then(client => client.get('/seen'))).rejects.toThrow()
-  const user = { id: 'device lamp', roles: ['device'], by: 'preSharedKey' }
+  const user = { id: 'device lamp', roles: ['device'], by: 'psk' }
   expect(seen).toEqual([['coaps+tcp', user]])
   const publish = (identity: string, key: string, topic: string): Promise<number | null> =>
     new Promise((resolve, reject) => {

@@ -1,6 +1,6 @@
 // Every factory refuses an option that does not exist, by name.
 import { App } from '@iopa/appbuilder'
-import { allow, anyOf, apiKey, basic, bearer, clientCertificate, preSharedKey } from '@iopa/auth'
+import { allow, anyOf, apiKey, basic, bearer, clientCertificate, preSharedKey, rawPublicKey, securityContext } from '@iopa/auth'
 import { cache, cacheControl } from '@iopa/cache'
 import { cbor } from '@iopa/cbor'
 import { coap } from '@iopa/coap'
@@ -49,6 +49,8 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['jwt of bearer()', options => bearer({ jwt: options })],
   ['clientCertificate()', clientCertificate],
   ['preSharedKey()', preSharedKey],
+  ['rawPublicKey()', rawPublicKey],
+  ['securityContext()', securityContext],
   ['cbor()', cbor],
   ['coap()', coap],
   ['coapProxy()', coapProxy],

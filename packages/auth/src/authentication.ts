@@ -1,4 +1,4 @@
-import { type Context, defineMiddleware, type MiddlewareFunction, type Next } from '@iopa/appbuilder'
+import { type Context, defineMiddleware, type MiddlewareFunction, type Next, type User } from '@iopa/appbuilder'
 import type { DefinedMiddleware } from '@iopa/appbuilder/extension'
 import type { IopaError } from '@iopa/constants'
 import { sharedError } from '@iopa/transport/host'
@@ -12,9 +12,6 @@ export type Authentication = DefinedMiddleware<never, 'server.User'>
 export type OptionalAuthentication = DefinedMiddleware<never, never>
 
 const SCHEMES: unique symbol = Symbol('schemes')
-
-/** How transports mark the user that a pre-shared key proved. */
-const BY_KEY = 'psk'
 
 const challengeOf = (schemes: readonly Scheme[], refused: Scheme | null): string =>
   schemes.flatMap(scheme => (scheme === refused ? scheme.refusal : scheme.challenge) ?? []).join(', ')
@@ -36,7 +33,10 @@ class Authenticator {
   readonly #challenges: string
   readonly #missing: IopaError
   readonly #refusals: readonly IopaError[]
-  readonly #takesKeyNames: boolean
+  /** Users with these proofs are names that a scheme decides about. */
+  readonly #proofs: ReadonlySet<unknown>
+  /** Users that a scheme has made of such names: they are not taken for names again. */
+  readonly #made = new WeakSet<User>()
 
   constructor(schemes: readonly Scheme[], optional: boolean) {
     this.schemes = schemes
@@ -44,13 +44,13 @@ class Authenticator {
     this.#challenges = challengeOf(schemes, null)
     this.#missing = unauthenticated(this.#challenges)
     this.#refusals = schemes.map(scheme => refusalOf(schemes, scheme))
-    this.#takesKeyNames = schemes.some(({ takesKeyNames }) => takesKeyNames)
+    this.#proofs = new Set(schemes.flatMap(({ proof }) => proof ?? []))
   }
 
   run(context: Context, next: Next): unknown {
     const known = context['server.User']
-    // The connection has a user already; the name of a pre-shared key is one that a scheme may still map.
-    if (known !== undefined && !(this.#takesKeyNames && known['by'] === BY_KEY)) return next()
+    // The connection has a user already; the name that it has proven is one that a scheme may still map.
+    if (known !== undefined && (!this.#proofs.has(known['by']) || this.#made.has(known))) return next()
     return this.#attempt(context, next, 0, -1)
   }
 
@@ -76,6 +76,7 @@ class Authenticator {
       context['server.User'] = undefined
       throw this.#refusals[at]
     }
+    if (this.schemes[at]?.proof !== undefined) this.#made.add(outcome)
     context['server.User'] = outcome
     return next()
   }

@@ -11,8 +11,11 @@ export const checkFunction = (factory: string, option: string, value: unknown, f
   if (typeof value !== 'function') throw optionError(`${factory} needs the option ${option}: a function ${form}, not ${kindOf(value)}.`)
 }
 
-/** The name of a scheme; `psk` is how transports mark the name of a pre-shared key. @throws IopaError 500. */
-export const checkName = (factory: string, name: string): void => {
-  if (typeof name !== 'string' || !/^[A-Za-z0-9._-]+$/.test(name) || name === 'psk')
-    throw optionError(`The name of ${factory} must be letters, digits and any of ._- and not 'psk', not ${kindOf(name)}.`)
+/** How transports mark names that they have proven: for the schemes of these alone. */
+const PROOFS: readonly string[] = ['psk', 'rpk', 'oscore']
+
+/** The name of a scheme; `own` is the proof that it takes. @throws IopaError 500. */
+export const checkName = (factory: string, name: string, own?: string): void => {
+  if (typeof name !== 'string' || !/^[A-Za-z0-9._-]+$/.test(name) || (name !== own && PROOFS.includes(name)))
+    throw optionError(`The name of ${factory} must be letters, digits and any of ._-, and not that of another proof, not ${kindOf(name)}.`)
 }

@@ -25,8 +25,8 @@ export interface Scheme {
   /** The same for a request whose credentials were refused. */
   readonly refusal: string | null
   readonly security: SecurityScheme
-  /** True where it decides about the name of a pre-shared key, which the transport has set as the user. */
-  readonly takesKeyNames?: boolean
+  /** The proof of the users that a transport has set and that the scheme decides about. */
+  readonly proof?: 'psk' | 'rpk' | 'oscore'
 }
 
 /**

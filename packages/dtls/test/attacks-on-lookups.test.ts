@@ -69,7 +69,7 @@ describe('a revocation', () => {
     const connecting = client.channel.connect({ ...SERVER, host: 'localhost' }, new AbortController().signal).catch((error: unknown) => error)
     await created.settle(500)
     // The key was read before it was removed.
-    server.channel.revoke(({ id }) => id === 'sensor')
+    server.channel.revoke(({ user }) => user?.id === 'sensor')
     expect(await created.clock.runUntil(connecting, 60_000)).toMatchObject({ code: 'handshake-failed' })
     expect(server.opened).toEqual([])
   })
@@ -78,7 +78,7 @@ describe('a revocation', () => {
     const created = world()
     const [server, client] = (await begin(created, after(created, 1000, KEY))) as [OpenChannel, OpenChannel]
     const connecting = created.connect(client)
-    server.channel.revoke(({ id }) => id === 'other')
+    server.channel.revoke(({ user }) => user?.id === 'other')
     await connecting
     expect(server.opened).toHaveLength(1)
   })

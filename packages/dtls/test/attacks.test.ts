@@ -349,7 +349,7 @@ describe('bounds', () => {
 describe('revocation', () => {
   test('ends the sessions of a user', async () => {
     const both = await pair()
-    both.server.channel.revoke(({ id }) => id === 'sensor')
+    both.server.channel.revoke(({ user }) => user?.id === 'sensor')
     await both.settle()
     expect(both.server.closed.map(({ reason }) => reason)).toEqual(['revoked'])
     expect(both.client.closed.map(({ reason }) => reason)).toEqual(['closed'])

@@ -25,15 +25,15 @@ const suiteOf = (met: Awaited<ReturnType<typeof meet>>) => established(met.clien
 describe('A handshake', () => {
   test('with certificates proves both sides', async () => {
     const { server, client } = await meet(MUTUAL, SENSOR, at())
-    expect(established(server).identity.certificate?.()).toMatchObject({ subject: { CN: 'sensor' } })
+    expect(established(server).identity.clientCertificate?.()).toMatchObject({ subject: { CN: 'sensor' } })
     expect(established(server).identity.user).toBeUndefined()
-    expect(established(client).identity.certificate?.()).toMatchObject({ subject: { CN: 'device' } })
+    expect(established(client).identity.clientCertificate?.()).toMatchObject({ subject: { CN: 'device' } })
   })
 
   test('with a certificate of the server alone proves the server', async () => {
     const { server, client } = await meet(SERVER, SENSOR, at())
     expect(established(server).identity).toEqual({ user: undefined })
-    expect(established(client).identity.certificate).toBeDefined()
+    expect(established(client).identity.clientCertificate).toBeDefined()
   })
 
   test('with raw public keys proves both sides', async () => {

@@ -1,6 +1,7 @@
 import { DEFAULT_LIMITS, type SecuredPeer } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { type DtlsOptions, dtls } from '../src/index.ts'
+import { readRecord } from '../src/records/record.ts'
 import { authority, issue } from './certificate-authority.ts'
 import { KEY, type OpenChannel, world } from './channels.ts'
 
@@ -70,10 +71,10 @@ describe('a session that a channel keeps', () => {
     }
     const first = await full()
     expect(await full()).toBeLessThan(first / 2)
-    server.channel.revoke(({ id }) => id === 'sensor')
+    server.channel.revoke(({ user }) => user?.id === 'sensor')
     expect(await full()).toBeGreaterThan(first * 0.8)
     expect(await full()).toBeLessThan(first / 2)
-    client.channel.revoke(({ id, by }) => id === 'lamp' && by === 'rpk')
+    client.channel.revoke(({ user }) => user?.id === 'lamp' && user.by === 'rpk')
     expect(await full()).toBeGreaterThan(first * 0.8)
   })
 
@@ -109,9 +110,59 @@ describe('a session that a channel keeps', () => {
     network.script = ({ to, bytes }) => (isHeld && to.port === 5684 && bytes[0] === 20 ? 'drop' : undefined)
     const again = connect(client)
     await clock.runUntil(again)
-    server.channel.revoke(({ id }) => id === 'sensor')
+    server.channel.revoke(({ user }) => user?.id === 'sensor')
     isHeld = false
     await settle(5000)
     expect(server.opened).toHaveLength(1)
+  })
+
+  test('with a certificate, whose peer is no user, ends by its fingerprint or subject, and is not resumed', async () => {
+    const { open, connect, settle, network } = world()
+    const { taken } = meter(network)
+    const another = issue({ name: 'other', ...DATES }, root)
+    const server = await open(MUTUAL, { accept: true })
+    const client = await open(SENSOR)
+    const other = await open({ ...SENSOR, key: another.key, cert: another.cert })
+    const join = async (from: OpenChannel): Promise<number> => {
+      taken()
+      await connect(from)
+      await settle()
+      return taken()
+    }
+    const full = await join(client)
+    await join(other)
+    const fingerprint = server.opened[0]?.fingerprint
+    expect(fingerprint).toBe(sensor.x509.fingerprint256)
+    server.channel.revoke(identity => identity.fingerprint === fingerprint)
+    await settle()
+    expect([server.closed, other.closed]).toMatchObject([[{ peer: server.opened[0], reason: 'revoked' }], []])
+    expect(await join(client)).toBeGreaterThan(full * 0.8)
+    // The other one keeps what was kept for it, until it is named.
+    expect(await join(other)).toBeLessThan(full / 2)
+    server.channel.revoke(({ clientCertificate }) => (clientCertificate?.() as { subject: { CN: string } } | undefined)?.subject.CN === 'other')
+    await settle()
+    expect(server.closed.at(-1)).toMatchObject({ peer: server.opened.at(-1), reason: 'revoked' })
+    expect(await join(other)).toBeGreaterThan(full * 0.8)
+  })
+
+  test('with a certificate that is revoked during the handshake does not begin', async () => {
+    const { open, settle, network, clock } = world()
+    const server = await open(MUTUAL, { accept: true })
+    const client = await open(SENSOR)
+    // Of the last flight the Certificate arrives alone, and the rest later.
+    let isHeld = true
+    network.script = ({ from, to, bytes }) => {
+      const changesCipher = Buffer.from(bytes).indexOf(Uint8Array.of(20, 0xfe, 0xfd))
+      if (!isHeld || to.port !== 5684 || changesCipher <= 0) return undefined
+      network.inject(bytes.subarray(0, readRecord(bytes, 0)!.end), from, to)
+      return 'drop'
+    }
+    const target = { address: '127.0.0.1', port: 5684, host: 'localhost' }
+    const connecting = client.channel.connect(target, new AbortController().signal).catch((error: unknown) => error)
+    await settle(500)
+    server.channel.revoke(({ fingerprint }) => fingerprint === sensor.x509.fingerprint256)
+    isHeld = false
+    expect(await clock.runUntil(connecting)).toMatchObject({ code: 'handshake-failed' })
+    expect(server.opened).toEqual([])
   })
 })

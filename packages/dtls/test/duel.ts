@@ -5,7 +5,7 @@ import { HelloGate } from '../src/handshake/hello-gate.ts'
 import { MESSAGE } from '../src/handshake/message.ts'
 import type { ClientSessions, ResumableSession, ServerSessions } from '../src/handshake/resumption.ts'
 import { ServerHandshake } from '../src/handshake/server-handshake.ts'
-import { CLIENT_TRANSITIONS, SERVER_TRANSITIONS } from '../src/handshake/transitions.ts'
+import { CLIENT_TRANSITIONS, REFUSED, SERVER_TRANSITIONS, type TransitionTable } from '../src/handshake/transitions.ts'
 import type { KeyExchange } from '../src/key-exchange/key-exchange.ts'
 import { readRecord } from '../src/records/record.ts'
 import { CIPHER_SUITES } from '../src/suites/cipher-suites.ts'
@@ -76,16 +76,29 @@ export const KINDS: readonly Kind[] = FLAGS.flatMap(certificate =>
 
 export type Side = 'client' | 'server'
 
-/** Which steps of both tables were tried, over many handshakes. */
+/** How often each step of both tables was tried, over many handshakes. */
 export interface Coverage {
-  readonly client: Uint8Array
-  readonly server: Uint8Array
+  readonly client: Uint32Array
+  readonly server: Uint32Array
 }
 
 export const coverage = (): Coverage => ({
-  client: new Uint8Array(CLIENT_TRANSITIONS.next.length),
-  server: new Uint8Array(SERVER_TRANSITIONS.next.length)
+  client: new Uint32Array(CLIENT_TRANSITIONS.next.length),
+  server: new Uint32Array(SERVER_TRANSITIONS.next.length)
 })
+
+const rows = (role: Side, { states, events, next }: TransitionTable, seen: Uint32Array): string[] =>
+  states.flatMap((state, row) =>
+    events.flatMap((event, column) => {
+      const at = row * events.length + column
+      const to = next[at] === REFUSED ? 'refused' : states[next[at]!]
+      return seen[at] === 0 && next[at] === REFUSED ? [] : [`${role} ${state} ${event} -> ${to}: ${seen[at]}`]
+    })
+  )
+
+/** A line for each step that the tables have or that was tried: how often. */
+export const coverageReport = ({ client, server }: Coverage): string =>
+  [...rows('server', SERVER_TRANSITIONS, server), ...rows('client', CLIENT_TRANSITIONS, client)].join('\n')
 
 /** What a test does on the way. */
 export interface Attack {
@@ -116,7 +129,7 @@ export const duel = (kind: Kind, seen: Coverage, attack: Attack = {}): Duel => {
     now: () => time,
     cid: kind.cid ? Buffer.alloc(8, side === 'client' ? 1 : 2) : undefined,
     exchanges,
-    trace: (state: number, event: number): void => void (seen[side][state * events + event] = 1),
+    trace: (state: number, event: number): void => void (seen[side][state * events + event]! += 1),
     events: {
       send: (bytes: Uint8Array): void => {
         const arriving = attack.datagram?.(Buffer.from(bytes), side, datagrams) ?? [bytes]

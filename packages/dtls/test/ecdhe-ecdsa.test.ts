@@ -36,7 +36,7 @@ describe('A server with a certificate', () => {
     expect(premasters[0]).toHaveLength(32)
     expect(server).toEqual({ user: undefined })
     expect(client.user).toBeUndefined()
-    expect(client.certificate?.()).toMatchObject({ subject: { CN: 'device' } })
+    expect(client.clientCertificate?.()).toMatchObject({ subject: { CN: 'device' } })
   })
 
   test('is refused under another authority, another name, out of its dates', async () => {
@@ -87,7 +87,7 @@ describe('A client with a certificate', () => {
   test('is proven to a server that requests one', async () => {
     const { server } = await exchange(MUTUAL, SENSOR)
     expect(server.user).toBeUndefined()
-    expect(server.certificate?.()).toMatchObject({ subject: { CN: 'sensor' } })
+    expect(server.clientCertificate?.()).toMatchObject({ subject: { CN: 'sensor' } })
   })
 
   test('is refused without one, under another authority, or with one for servers', async () => {
@@ -133,16 +133,16 @@ describe('Raw public keys', () => {
     const mixed: DtlsOptions = { ...MUTUAL, rawPublicKeys: { 'sensor-1': publicPem(sensor) } }
     const outcome = await exchange(mixed, SENSOR)
     expect(outcome.server.user).toBeUndefined()
-    expect(outcome.server.certificate).toBeDefined()
+    expect(outcome.server.clientCertificate).toBeDefined()
     expect(await alertOf(exchange({ ...SERVER, rawPublicKeys: { 'sensor-1': publicPem(sensor) } }, SENSOR))).toBe(ALERT.HANDSHAKE_FAILURE)
   })
 
   test('are used beside certificates: each side in its own way', async () => {
     const outcome = await exchange({ ...server, cert: lamp.cert }, { ...CLIENT, key: sensor.key })
     expect(outcome.server.user).toMatchObject({ id: 'sensor-1', by: 'rpk' })
-    expect(outcome.client.certificate?.()).toMatchObject({ subject: { CN: 'device' } })
+    expect(outcome.client.clientCertificate?.()).toMatchObject({ subject: { CN: 'device' } })
     const reverse = await exchange({ ...MUTUAL }, { key: sensor.key, cert: sensor.cert, rawPublicKeys: { lamp: publicPem(lamp) } })
-    expect(reverse.server.certificate?.()).toMatchObject({ subject: { CN: 'sensor' } })
+    expect(reverse.server.clientCertificate?.()).toMatchObject({ subject: { CN: 'sensor' } })
     expect(reverse.client.user).toEqual({ id: 'lamp', by: 'rpk' })
   })
 

@@ -65,8 +65,8 @@ describe('A session', () => {
     for (let times = 0; times < 3; times++) {
       const again = await meet(MUTUAL, SENSOR, own)
       expect(isResumed(again)).toBe(true)
-      expect(established(again.server).identity.certificate?.()).toMatchObject({ subject: { CN: 'sensor' } })
-      expect(established(again.client).identity.certificate?.()).toMatchObject({ subject: { CN: 'device' } })
+      expect(established(again.server).identity.clientCertificate?.()).toMatchObject({ subject: { CN: 'sensor' } })
+      expect(established(again.client).identity.clientCertificate?.()).toMatchObject({ subject: { CN: 'device' } })
     }
   })
 
@@ -83,7 +83,7 @@ describe('A session', () => {
   test('is not resumed after its user was revoked', async () => {
     const own = setUp()
     await meet(PSK, PSK, own)
-    own.serverStore.revoke(({ id }) => id === 'sensor-1')
+    own.serverStore.revoke(({ user }) => user?.id === 'sensor-1')
     const again = await meet(PSK, PSK, own)
     expect(isResumed(again)).toBe(false)
     // The full handshake has made another one.

@@ -48,7 +48,7 @@ describe('The store of sessions', () => {
   test('forgets the sessions of revoked users, and no others', () => {
     const store = new SessionStore(clockAt().clock)
     for (const name of ['a', 'b', 'c']) store.add(name, session(name))
-    store.revoke(({ id }) => id !== 'b')
+    store.revoke(({ user }) => user?.id !== 'b')
     expect([store.has('a'), store.has('b'), store.has('c')]).toEqual([false, true, false])
   })
 
@@ -152,7 +152,7 @@ describe('The sessions of a server', () => {
     const sessions = serverSessions(store)
     sessions.store(session('a', { identity: { user: { id: 'a' }, stillCounts: async () => true } }))
     const found = sessions.find(helloWith(Buffer.from('a')), signal)
-    store.revoke(({ id }) => id === 'a')
+    store.revoke(({ user }) => user?.id === 'a')
     expect(await found).toBeUndefined()
   })
 })

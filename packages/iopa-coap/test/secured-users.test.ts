@@ -1,5 +1,5 @@
 import { App, type Client } from '@iopa/appbuilder'
-import { clientCertificate, preSharedKey } from '@iopa/auth'
+import { clientCertificate, preSharedKey, rawPublicKey, securityContext } from '@iopa/auth'
 import { type CoapOptions, coap } from '@iopa/coap'
 import { type DtlsOptions, dtls } from '@iopa/dtls'
 import { type OscoreContextOptions, oscore } from '@iopa/oscore'
@@ -102,6 +102,32 @@ describe('the user of a certificate over DTLS', () => {
       dtls: dtls(own)
     })
     await using gateway = await connect(server.url, { dtls: dtls({ psk: PSK }) })
-    expect(await gateway.who()).toBe('key gateway by preSharedKey')
+    expect(await gateway.who()).toBe('key gateway by psk')
+  })
+})
+
+describe('a name that the transport has proven', () => {
+  const made = (name: string) => ({ id: `device ${name}`, roles: ['device'] })
+  const named = (app: App): App =>
+    app
+      .use(preSharedKey({ user: made, optional: true }))
+      .use(rawPublicKey({ user: made, optional: true }))
+      .use(securityContext({ user: made, optional: true }))
+
+  test('has the user that preSharedKey(), rawPublicKey() or securityContext() gives it, made once for the connection and each request', async () => {
+    const [lamp, sensor] = [issue({ name: 'lamp' }), issue({ name: 'sensor' })]
+    const publicPem = ({ publicKey }: typeof lamp): string => publicKey.export({ format: 'pem', type: 'spki' }) as string
+    const own = dtls({ psk: PSK, key: lamp.key, rawPublicKeys: { sensor: publicPem(sensor) } })
+    await using server = await serve(named, { dtls: own, protect: oscore({ contexts: [ANN] }) })
+    await using gateway = await connect(server.url, { dtls: dtls({ psk: PSK }) })
+    await using raw = await connect(server.url, { dtls: dtls({ key: sensor.key, rawPublicKeys: { lamp: publicPem(lamp) } }) })
+    await using ann = await connect(server.url, { dtls: dtls({ psk: PSK }), protect: oscore({ contexts: [annAt(server.url)] }) })
+    for (let turn = 0; turn < 2; turn++)
+      expect([await gateway.who(), await raw.who(), await ann.who()]).toEqual([
+        'device gateway by psk',
+        'device sensor by rpk',
+        'device ann by oscore'
+      ])
+    expect(server.users).toContain('CONNECT device sensor by rpk')
   })
 })

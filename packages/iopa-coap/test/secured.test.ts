@@ -104,8 +104,8 @@ const device = async ({ clock, network }: Home, identity: keyof typeof KEYS, por
     received,
     ends,
     channel,
-    move: () => {
-      current = after
+    move: (away = true) => {
+      current = away ? after : before
     },
     send: async (parts: Partial<Message> & { code: number }, ...path: string[]) => {
       const options = parts.options ?? new Options()
@@ -227,6 +227,46 @@ describe('a server over secured datagrams', () => {
     await one.send({ code: CODE.GET, id: 3, token: Uint8Array.of(3) }, 'facts')
     // The session is that of before, and its address is the one that is proven.
     expect(own.facts.slice(5)).toEqual([{ id: 'sensor-1', by: 'psk' }, 'coaps', true, one.peer.id, ELSEWHERE])
+    await own.close()
+  })
+
+  test('notifies another address when a request from there has the Echo that was sent there', async () => {
+    const own = await home()
+    const one = await device(own, 'sensor-1')
+    const get = (id: number, echo?: Uint8Array) =>
+      one.send(
+        { code: CODE.GET, id, token: Uint8Array.of(id), options: echo === undefined ? new Options() : new Options().set(OPTION.ECHO, echo) },
+        'facts'
+      )
+    const notified = async (value: string): Promise<string | undefined> => {
+      one.take()
+      own.setState(value)
+      await own.clock.advance(100)
+      const { to } = own.network.trace.findLast(({ from }) => from.address === SERVER)!
+      await one.send({ type: TYPE.ACK, code: CODE.EMPTY, id: one.take()[0]!.id, token: NOTHING })
+      return to.address
+    }
+    await one.send({ code: CODE.GET, id: 1, token: Uint8Array.of(1), options: new Options().add(OPTION.OBSERVE, 0) }, 'state')
+    expect(one.take()[0]!.options.has(OPTION.ECHO)).toBe(false)
+    one.move()
+    await get(2)
+    const echo = one.take()[0]!.options.get(OPTION.ECHO)!
+    await get(
+      3,
+      echo.map(byte => byte ^ 1)
+    )
+    expect(await notified('state 1')).toBe(DEVICE)
+    // A message from the address that is proven: the answer to the request before, with its Echo, can be had there now.
+    one.move(false)
+    await get(2)
+    expect(one.take()[0]!.options.get(OPTION.ECHO)).toEqual(echo)
+    one.move()
+    await get(4, echo)
+    expect(await notified('state 2')).toBe(DEVICE)
+    await get(5)
+    await get(6, one.take()[0]!.options.get(OPTION.ECHO))
+    expect(one.take()[0]!.options.has(OPTION.ECHO)).toBe(false)
+    expect(await notified('state 3')).toBe(ELSEWHERE)
     await own.close()
   })
 

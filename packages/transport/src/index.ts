@@ -107,11 +107,13 @@ export type {
   SecuredChannel,
   SecuredDatagrams,
   SecuredEnd,
+  SecuredIdentity,
   SecuredPeer,
   SecuredReceiver,
   SecuredTarget,
   SecurityEnvironment
 } from './channels/secured-datagrams.ts'
+export { sameIdentity } from './channels/secured-datagrams.ts'
 export type { Association, Handshake } from './client/association.ts'
 export { openAssociation } from './client/association.ts'
 export { connect } from './client/connect.ts'

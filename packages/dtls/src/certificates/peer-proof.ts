@@ -55,8 +55,8 @@ const certificateProof = (chain: readonly X509Certificate[], policy: Certificate
 const certificateIdentity = ({ raw, fingerprint256, validTo }: X509Certificate): ProvenIdentity => {
   // What OpenSSL keeps of a certificate is many times its bytes: too much for each of 10,000 sessions.
   let shown: unknown
-  const certificate = (): unknown => (shown ??= new X509Certificate(raw).toLegacyObject())
-  return { user: undefined, certificate, fingerprint: fingerprint256, until: Date.parse(validTo) }
+  const clientCertificate = (): unknown => (shown ??= new X509Certificate(raw).toLegacyObject())
+  return { user: undefined, clientCertificate, fingerprint: fingerprint256, until: Date.parse(validTo) }
 }
 
 const signingKeyOf = (certificate: X509Certificate): KeyObject | undefined => {

@@ -5,12 +5,13 @@ import {
   IopaError,
   type SecuredChannel,
   type SecuredEnd,
+  type SecuredIdentity,
   type SecuredPeer,
   type SecuredReceiver,
   type SecuredTarget,
   type SecurityEnvironment,
-  type TimerHandle,
-  type User
+  sameIdentity,
+  type TimerHandle
 } from '@iopa/transport'
 import { ALERT, HandshakeFailure } from '../alerts.ts'
 import { ClientHandshake } from '../handshake/client-handshake.ts'
@@ -22,6 +23,7 @@ import { ServerHandshake } from '../handshake/server-handshake.ts'
 import type { KeyExchange } from '../key-exchange/key-exchange.ts'
 import { CID_LENGTH, CONTENT, cidKey, cidOf, type ReceivedRecord, readRecord } from '../records/record.ts'
 import { HandshakeTable } from './handshake-table.ts'
+import { Opening, type OpeningEvents, yields } from './opening.ts'
 import { Session, type SessionOwner } from './session.ts'
 import { endpointKey, SessionTable } from './session-table.ts'
 
@@ -33,8 +35,8 @@ export interface ChannelSetting {
   readonly cid: boolean
   /** Milliseconds without a record after which a session ends. */
   readonly idle: number
-  /** None of the sessions that are kept for these users may be resumed. */
-  revoke?(matches: (user: User) => boolean): void
+  /** None of the sessions that are kept for these identities may be resumed. */
+  revoke?(matches: (identity: SecuredIdentity) => boolean): void
 }
 
 /** How often within the idle time all sessions are looked at. */
@@ -43,12 +45,17 @@ const RANDOM = [2, 34] as const
 
 /** DTLS over one datagram channel, in both roles: finds the session or handshake that a record belongs to. */
 export class DtlsChannel implements SecuredChannel, SessionOwner {
+  readonly localAddress: string
+  readonly localPort: number
+  readonly raw: unknown
   readonly #channel: DatagramChannel
   readonly #environment: SecurityEnvironment
   readonly #setting: ChannelSetting
   readonly #gate: HelloGate
   readonly #sessions: SessionTable
   readonly #handshakes: HandshakeTable
+  /** Calls of `connect` that wait, by the endpoint. */
+  readonly #openings = new Map<string, Opening>()
   readonly #period: number
   #receiver: SecuredReceiver | undefined
   #timer: TimerHandle
@@ -59,6 +66,9 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
 
   constructor(channel: DatagramChannel, environment: SecurityEnvironment, setting: ChannelSetting) {
     const { clock, limits } = environment
+    this.localAddress = channel.localAddress
+    this.localPort = channel.localPort
+    this.raw = channel.raw
     this.#channel = channel
     this.#environment = environment
     this.#setting = setting
@@ -66,18 +76,6 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     this.#sessions = new SessionTable(limits)
     this.#handshakes = new HandshakeTable(clock)
     this.#period = Math.max(1, Math.min(limits.idleTimeout, setting.idle) / SWEEPS)
-  }
-
-  get localAddress(): string {
-    return this.#channel.localAddress
-  }
-
-  get localPort(): number {
-    return this.#channel.localPort
-  }
-
-  get raw(): unknown {
-    return this.#channel.raw
   }
 
   open(receiver: SecuredReceiver): void {
@@ -135,19 +133,23 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     const hello = { type, sequence, body: new Uint8Array(body) }
     const random = hello.body.subarray(...RANDOM)
     const pending = this.#handshakes.at(endpointKey(peer.address, peer.port))
-    if (pending !== undefined) {
-      // Sent again, or our own handshake as a client with the same peer is under way.
-      if (pending.hello === undefined || Buffer.compare(pending.hello, random) === 0) return
+    if (pending?.hello !== undefined) {
+      // Sent again.
+      if (Buffer.compare(pending.hello, random) === 0) return
       // The client has begun again: its address is proven, so it was the client.
       pending.handshake.fail(new HandshakeFailure(ALERT.USER_CANCELED, 'The client has begun another handshake.'), true)
-    }
+    } else if (pending !== undefined && !yields(pending.handshake, random)) return
     if (!this.#handshakes.admit(peer.address)) {
       this.#environment.refused?.(peer, 'too-many-connections')
       return
     }
+    this.#openings.get(endpointKey(peer.address, peer.port))?.makeWay()
     const cid = this.#newCid()
     const { exchanges, serverSessions } = this.#setting
-    const refused = (): void => this.#environment.refused?.(peer, 'tls-handshake-failed')
+    const refused = (): void => {
+      this.#environment.refused?.(peer, 'tls-handshake-failed')
+      queueMicrotask(() => this.#resume(endpointKey(peer.address, peer.port)))
+    }
     const events = this.#events(peer, result => this.#establish(result, peer), refused)
     const setting = { events, now: () => this.#environment.clock.elapsed(), cid, exchanges, sessions: serverSessions, peer, hello, recordSequence }
     let handshake: ServerHandshake
@@ -183,6 +185,8 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
   #establish(result: Established, peer: DatagramEndpoint): void {
     const session = this.#admit(result, peer)
     if (session !== undefined) this.#receiver?.opened(session)
+    const suits = this.#setting.exchanges.some(exchange => exchange.suitsServer?.(result.identity) === true)
+    this.#openings.get(endpointKey(peer.address, peer.port))?.met(session, suits)
   }
 
   /** The session of a finished handshake; undefined where there is no room for it. */
@@ -190,7 +194,7 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     const session = new Session(this, result, peer)
     // Behind another address of a NAT the same port may be another device by now; a session with an id is then found by it.
     const before = this.#sessions.at(endpointKey(peer.address, peer.port))
-    if (before !== undefined && (before.cid === undefined || before.isOf(session))) before.end('lost')
+    if (before !== undefined && (before.cid === undefined || sameIdentity(before, session))) before.end('lost')
     if (!this.#sessions.hasRoom(peer.address))
       this.#sessions.idlest(peer.address, this.sweeps, this.#count(this.#environment.limits.idleTimeout))?.end('idle')
     if (!this.#sessions.hasRoom(peer.address)) {
@@ -218,51 +222,51 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted()
       const { address, port } = target
+      const key = endpointKey(address, port)
       if (this.#isClosing) throw new IopaError(503, 'closed', 'This channel is closed: open another one.')
-      if (this.#handshakes.at(endpointKey(address, port)) !== undefined)
-        throw new IopaError(502, 'handshake-failed', `A handshake with ${address}:${port} is under way: wait for it.`)
-      const peer = { address, port }
-      const cid = this.#newCid()
-      const onAbort = (): void => handshake.fail(new HandshakeFailure(ALERT.USER_CANCELED, 'The caller has given up.', { cause: signal.reason }))
-      const established = (result: Established): void => {
-        signal.removeEventListener('abort', onAbort)
-        const session = this.#admit(result, peer)
-        if (session !== undefined) resolve(session)
-        else reject(new IopaError(502, 'handshake-failed', 'There are too many sessions: close some of them.'))
-      }
-      const failed = (failure: HandshakeFailure): void => {
-        signal.removeEventListener('abort', onAbort)
-        if (signal.aborted) reject(signal.reason)
-        else reject(new IopaError(502, 'handshake-failed', `No DTLS session with ${target.host}:${port}: ${failure.message}`, { cause: failure }))
-      }
-      const { exchanges, clientSessions } = this.#setting
-      const events = this.#events(peer, established, failed)
-      const handshake = new ClientHandshake({
-        events,
-        now: () => this.#environment.clock.elapsed(),
-        cid,
-        exchanges,
-        sessions: clientSessions,
-        target
+      if (this.#openings.has(key)) throw new IopaError(502, 'handshake-failed', `A handshake with ${address}:${port} is under way: wait for it.`)
+      const opening = new Opening({
+        target,
+        signal,
+        shake: events => this.#shake(target, events),
+        admit: result => this.#admit(result, { address, port }),
+        ended: () => this.#openings.delete(key),
+        resolve,
+        reject
       })
-      signal.addEventListener('abort', onAbort, { once: true })
-      this.#handshakes.add({ handshake, peer, cid: cid && cidKey(cid), hello: undefined })
-      handshake.begin()
-      this.#handshakes.arm(peer)
+      this.#openings.set(key, opening)
+      this.#resume(key)
     })
   }
 
-  revoke(matches: (user: User) => boolean): void {
+  /** Begins the handshake of a call that waits, unless the peer has begun one: that may serve as well. */
+  #resume(key: string): void {
+    if (this.#handshakes.at(key) === undefined) this.#openings.get(key)?.begin()
+  }
+
+  #shake(target: SecuredTarget, { established, failed }: OpeningEvents): ClientHandshake {
+    const cid = this.#newCid()
+    const { exchanges, clientSessions: sessions } = this.#setting
+    const events = this.#events(target, established, failed)
+    const handshake = new ClientHandshake({ events, now: () => this.#environment.clock.elapsed(), cid, exchanges, sessions, target })
+    this.#handshakes.add({ handshake, peer: target, cid: cid && cidKey(cid), hello: undefined })
+    handshake.begin()
+    this.#handshakes.arm(target)
+    return handshake
+  }
+
+  revoke(matches: (identity: SecuredIdentity) => boolean): void {
     this.#setting.revoke?.(matches)
-    for (const session of this.#sessions) if (session.user !== undefined && matches(session.user)) session.end('revoked')
+    for (const session of this.#sessions) if (matches(session)) session.end('revoked')
     for (const { handshake } of this.#handshakes)
-      if (handshake instanceof ServerHandshake && handshake.user !== undefined && matches(handshake.user))
+      if (handshake instanceof ServerHandshake && matches(handshake.claimed))
         handshake.fail(new HandshakeFailure(ALERT.HANDSHAKE_FAILURE, 'The user was revoked.'), true)
   }
 
   async close(): Promise<void> {
     if (!this.#isClosing) {
       this.#isClosing = true
+      for (const opening of this.#openings.values()) opening.close()
       for (const { handshake } of this.#handshakes) handshake.fail(new HandshakeFailure(ALERT.USER_CANCELED, 'The channel was closed.'), true)
       for (const session of this.#sessions) session.end('closed')
       this.#environment.clock.clearTimeout(this.#timer)

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type DatagramEndpoint, type SecuredEnd, type SecuredPeer, sameUser, type User } from '@iopa/transport'
+import type { DatagramEndpoint, SecuredEnd, SecuredPeer, User } from '@iopa/transport'
 import { ALERT } from '../alerts.ts'
 import { type FlightPart, flightDatagrams } from '../handshake/flight.ts'
 import type { Established } from '../handshake/handshake.ts'
@@ -65,11 +65,8 @@ export class Session implements SecuredPeer {
     return this.#identity.proof
   }
 
-  /** True for two sessions of one identity; peers that have proven none may be two devices. */
-  isOf(other: Session): boolean {
-    const [one, two] = [this.#identity, other.#identity]
-    if (one.user !== undefined && two.user !== undefined) return sameUser(one.user, two.user)
-    return one.fingerprint !== undefined && one.fingerprint === two.fingerprint
+  get fingerprint(): string | undefined {
+    return this.#identity.fingerprint
   }
 
   get maxPayload(): number {
@@ -78,7 +75,7 @@ export class Session implements SecuredPeer {
 
   /** Undefined where it has proven none. */
   get clientCertificate(): (() => unknown) | undefined {
-    return this.#identity.certificate
+    return this.#identity.clientCertificate
   }
 
   send(bytes: Uint8Array, to: 'proven' | 'latest' = 'proven'): void {

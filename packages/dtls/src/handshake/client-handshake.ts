@@ -68,6 +68,11 @@ export class ClientHandshake extends Handshake {
     this.#offered = this.#extensions()
   }
 
+  /** The random of its ClientHello. */
+  get random(): Uint8Array {
+    return this.#random
+  }
+
   protected override get peerRole(): 'server' {
     return 'server'
   }

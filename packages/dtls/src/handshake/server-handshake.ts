@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { DatagramEndpoint, User } from '@iopa/transport'
+import type { DatagramEndpoint } from '@iopa/transport'
 import { ALERT, HandshakeFailure } from '../alerts.ts'
 import { ByteReader, vector } from '../bytes.ts'
 import type { KeyExchange, ProvenIdentity, ServerExchange } from '../key-exchange/key-exchange.ts'
@@ -74,8 +74,8 @@ export class ServerHandshake extends Handshake {
   }
 
   /** Whom the handshake is about to prove; for a revocation meanwhile. */
-  get user(): User | undefined {
-    return this.#identity.user ?? this.#exchange?.claimed?.()
+  get claimed(): ProvenIdentity {
+    return this.#resumed?.identity ?? this.#exchange?.claimed?.() ?? this.#identity
   }
 
   get #identity(): ProvenIdentity {
@@ -260,7 +260,7 @@ export class ServerHandshake extends Handshake {
    * the client protects its records, has the answer and the time of a wrong key.
    */
   protected override refuse(failure: HandshakeFailure): void {
-    const isOpen = this.#exchange?.claimed === undefined || this.records.opener !== undefined || this.setting.now() >= this.#verdict
+    const isOpen = this.#exchange?.hidesLookup !== true || this.records.opener !== undefined || this.setting.now() >= this.#verdict
     if (isOpen || this.#verdict === Number.POSITIVE_INFINITY) {
       this.fail(failure)
       return

@@ -107,6 +107,10 @@ class EcdsaServer implements ServerExchange {
     this.#signed = true
   }
 
+  claimed(): ProvenIdentity | undefined {
+    return this.#proof?.identity
+  }
+
   identity(): ProvenIdentity {
     return this.#signed && this.#proof !== undefined ? this.#proof.identity : { user: undefined }
   }

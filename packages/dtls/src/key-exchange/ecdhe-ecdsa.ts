@@ -15,7 +15,9 @@ export const ecdheEcdsa = (credentials: Credentials, clock: Pick<Clock, 'now'>, 
     ...(credentials.own !== undefined && { server: parameters => ecdsaServer(parameters, credentials, now) }),
     ...(client && {
       client: parameters => new EcdsaClient(parameters, credentials, now),
-      clientExtensions: target => ecdsaExtensions(credentials, target)
+      clientExtensions: target => ecdsaExtensions(credentials, target),
+      // Both roles take the same keys.
+      suitsServer: ({ proof }) => proof === 'rpk'
     })
   }
 }

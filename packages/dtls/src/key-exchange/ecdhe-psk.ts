@@ -1,4 +1,3 @@
-import type { User } from '@iopa/transport'
 import { ALERT, HandshakeFailure } from '../alerts.ts'
 import { ByteReader, vector } from '../bytes.ts'
 import { EXTENSION, type Extensions } from '../handshake/extensions.ts'
@@ -20,6 +19,7 @@ const premasterOf = (key: Uint8Array, shared: Uint8Array): Buffer => {
 
 class EcdhePskServer implements ServerExchange {
   readonly requestsCertificate: boolean = false
+  readonly hidesLookup: boolean = true
   readonly extensions: Extensions
   readonly #signal: AbortSignal
   readonly #ephemeral: EphemeralKey
@@ -48,7 +48,7 @@ class EcdhePskServer implements ServerExchange {
     return key instanceof Promise ? key.then(found => premasterOf(found, shared)) : premasterOf(key, shared)
   }
 
-  claimed(): User | undefined {
+  claimed(): ProvenIdentity {
     return this.#identity.claimed
   }
 

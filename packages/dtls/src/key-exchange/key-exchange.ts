@@ -16,7 +16,7 @@ export interface ProvenIdentity {
   /** How the peer has proven who it is; missing where it has not. */
   readonly proof?: 'psk' | 'certificate' | 'rpk'
   /** The certificate as Node shows certificates, made when it is asked for. */
-  readonly certificate?: () => unknown
+  readonly clientCertificate?: () => unknown
   /** SHA-256 of that certificate. */
   readonly fingerprint?: string
   /** Milliseconds since 1970 until which the proof counts: the end of a certificate. */
@@ -55,8 +55,10 @@ export interface ServerExchange {
   clientKeyExchange(body: Uint8Array): Awaitable<Uint8Array>
   /** Checks the signature over the messages so far. */
   certificateVerify?(body: Uint8Array, transcript: Transcript): Awaitable<void>
-  /** Who the client says it is before it has proven that: a revocation meanwhile must not miss it. An exchange that has it hides how its look-up went. */
-  claimed?(): User | undefined
+  /** True where what is wrong with the client's key exchange must not show how a look-up went. */
+  readonly hidesLookup?: boolean
+  /** Who the client says it is before it has proven that: a revocation meanwhile must not miss it. */
+  claimed?(): ProvenIdentity | undefined
   identity(): ProvenIdentity
 }
 
@@ -100,6 +102,11 @@ export interface KeyExchange {
   server?(parameters: ServerParameters): ServerExchange | undefined
   /** Missing where the options serve no client. */
   client?(parameters: ClientParameters): ClientExchange
+  /**
+   * True where a client that has proven this is one that our client would have taken for the server. Where both sides begin at the same moment, one session
+   * serves both. Missing where a server proves something else, as its name.
+   */
+  suitsServer?(identity: ProvenIdentity): boolean
   /** Further extensions of the ClientHello; several exchanges may add the same one with the same bytes. */
   clientExtensions?(target: SecuredTarget): Extensions
 }

@@ -27,8 +27,8 @@ export class PskIdentity {
   }
 
   /** Who the client says it is, from before the look-up on. */
-  get claimed(): User | undefined {
-    return this.#claimed === undefined ? undefined : this.#userOf(this.#claimed)
+  get claimed(): ProvenIdentity {
+    return { user: this.#claimed === undefined ? undefined : this.#userOf(this.#claimed) }
   }
 
   /** The user whom the handshake proves, if it succeeds. */
@@ -70,6 +70,7 @@ const digestOf = (key: Uint8Array): Buffer => createHmac('sha256', DIGEST_KEY).u
 
 class PskServerExchange implements ServerExchange {
   readonly requestsCertificate: boolean = false
+  readonly hidesLookup: boolean = true
   readonly #signal: AbortSignal
   readonly #identity: PskIdentity
 
@@ -91,7 +92,7 @@ class PskServerExchange implements ServerExchange {
     return key instanceof Promise ? key.then(found => pskPremaster(found)) : pskPremaster(key)
   }
 
-  claimed(): User | undefined {
+  claimed(): ProvenIdentity {
     return this.#identity.claimed
   }
 
@@ -129,5 +130,9 @@ class PskClientExchange implements ClientExchange {
 export const pskKeyExchange = (keys: PskKeys | undefined, clientKey: ClientKey | undefined, realm: string | undefined): KeyExchange => ({
   name: 'psk',
   ...(keys !== undefined && { server: ({ signal }: ServerParameters): ServerExchange => new PskServerExchange(keys, realm, signal) }),
-  ...(clientKey !== undefined && { client: (_: ClientParameters): ClientExchange => new PskClientExchange(clientKey) })
+  ...(clientKey !== undefined && {
+    client: (_: ClientParameters): ClientExchange => new PskClientExchange(clientKey),
+    // It has the key that a server of ours must have.
+    suitsServer: ({ user, proof }: ProvenIdentity): boolean => proof === 'psk' && user?.id === clientKey.identity
+  })
 })

@@ -1,4 +1,4 @@
-import type { Clock, User } from '@iopa/transport'
+import type { Clock, SecuredIdentity } from '@iopa/transport'
 import type { ResumableSession } from '../handshake/resumption.ts'
 import type { ProvenIdentity } from '../key-exchange/key-exchange.ts'
 import { wipe } from '../suites/key-schedule.ts'
@@ -89,12 +89,9 @@ export class SessionStore {
     if (names?.size === 0) this.#owners.delete(kept.owner)
   }
 
-  /** Forgets the sessions of all users for whom this is true. */
-  revoke(matches: (user: User) => boolean): void {
-    for (const [name, { session }] of this.#sessions) {
-      const { user } = session.identity
-      if (user !== undefined && matches(user)) this.delete(name)
-    }
+  /** Forgets the sessions of all identities for which this is true. */
+  revoke(matches: (identity: SecuredIdentity) => boolean): void {
+    for (const [name, { session }] of this.#sessions) if (matches(session.identity)) this.delete(name)
   }
 
   clear(): void {

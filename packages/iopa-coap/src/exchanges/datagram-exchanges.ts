@@ -4,6 +4,7 @@ import { encodeEmpty, encodeReply } from '../codec/datagram-codec.ts'
 import { type ReceivedMessage, TYPE } from '../codec/message.ts'
 import { OPTION } from '../codec/option-registry.ts'
 import { NO_OPTIONS, Options } from '../codec/options.ts'
+import { echoFor } from '../messages/address-probe.ts'
 import type { MessageHandlers } from '../messages/layer-parts.ts'
 import type { MessageLayer } from '../messages/message-layer.ts'
 import type { ConfirmableListener } from '../messages/message-listeners.ts'
@@ -147,8 +148,10 @@ export class DatagramExchanges implements MessageHandlers {
   }
 
   /** Sends the response of an exchange; called by it, once. */
-  respond(exchange: DatagramExchange, code: number, options: Options, payload: Uint8Array): void {
+  respond(exchange: DatagramExchange, code: number, given: Options, payload: Uint8Array): void {
     const { remote: peer, message, unproven } = exchange
+    const echo = unproven && code >> 5 === 2 ? echoFor(peer, this.#layer.seconds) : undefined
+    const options = echo === undefined ? given : given.copy().set(OPTION.ECHO, echo)
     const { type } = message
     if (type !== TYPE.CON) this.#layer.transmit(peer, encodeReply(message, type, peer.nextId(), code, options, payload), false, unproven)
     else {

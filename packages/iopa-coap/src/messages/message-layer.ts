@@ -2,7 +2,7 @@ import type { DatagramChannel, SecuredPeer } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { decode, encodeEmpty } from '../codec/datagram-codec.ts'
 import { type ReceivedMessage, TYPE } from '../codec/message.ts'
-import { probe } from './address-probe.ts'
+import { isProvenBy, probe } from './address-probe.ts'
 import { CoarseTimer } from './coarse-timer.ts'
 import { Deduplication, fingerprintOf } from './deduplication.ts'
 import { type MessageHandlers, type MessageLayerInit, NO_HANDLERS, rejects } from './layer-parts.ts'
@@ -106,6 +106,7 @@ export class MessageLayer {
     if (this.#closed || peer.list === 'none') return
     const message = decode(bytes)
     peer.follow()
+    if (!unproven) peer.probe?.forgetEcho()
     try {
       if ('malformed' in message) {
         this.#init.refused?.(400, 'malformed-message', peer.address, peer.port)
@@ -114,7 +115,7 @@ export class MessageLayer {
       }
       const { type, code } = message
       if (type >= TYPE.ACK) this.#receiveReply(peer, message, unproven)
-      else if (code !== CODE.EMPTY && code < 32) this.#takeRequest(peer, message, false, unproven)
+      else if (code !== CODE.EMPTY && code < 32) this.#takeRequest(peer, message, false, unproven && !isProvenBy(peer, message, this.#timer.seconds))
       else if (code >= 64 && code < 192) this.#receiveResponse(peer, message, unproven)
       else if (rejects(message)) this.transmit(peer, encodeEmpty(TYPE.RST, message.id), false, unproven)
       if (unproven) probe(peer, this.#timer.seconds)

@@ -7,6 +7,7 @@ import {
   type SecuredChannel,
   type SecuredDatagrams,
   type SecuredEnd,
+  type SecuredIdentity,
   type SecuredPeer,
   type SecuredReceiver,
   type SecuredTarget,
@@ -172,8 +173,8 @@ class MaskedChannel implements SecuredChannel {
     }
   }
 
-  revoke(matches: (user: User) => boolean): void {
-    for (const peer of [...this.#peers.values()]) if (peer.user !== undefined && matches(peer.user)) this.end(peer, 'revoked', true)
+  revoke(matches: (identity: SecuredIdentity) => boolean): void {
+    for (const peer of [...this.#peers.values()]) if (matches(peer)) this.end(peer, 'revoked', true)
   }
 
   async close(): Promise<void> {

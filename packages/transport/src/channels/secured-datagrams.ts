@@ -1,4 +1,4 @@
-import type { Logger, User } from '@iopa/constants'
+import { type Logger, sameUser, type User } from '@iopa/constants'
 import type { Clock } from '../contract/clock.ts'
 import type { Limits } from '../contract/limits.ts'
 import type { DatagramChannel } from './datagram-channel.ts'
@@ -9,25 +9,40 @@ export interface DatagramEndpoint {
   readonly port: number
 }
 
+/** Whom an association proves. */
+export interface SecuredIdentity {
+  /** The identity that the handshake has proven: `{ id, by, realm? }`; undefined where it proved none, as for a peer with a certificate, whom the application names. */
+  readonly user: User | undefined
+  /** How the peer has proven who it is; undefined where it has not, as a server whose client verifies nothing. A client knows its server by its name: `user` may be undefined. */
+  readonly proof?: User['by'] | undefined
+  /** SHA-256 of the certificate that the peer has proven, as Node shows it (`fingerprint256`); undefined where it has none. */
+  readonly fingerprint?: string | undefined
+  /** The certificate that the peer has proven, as Node shows certificates; undefined where it has none. */
+  readonly clientCertificate?: (() => unknown) | undefined
+}
+
+/** True where both are one user, or one certificate without a user. Peers that have proven nothing may be two devices. */
+export const sameIdentity = (one: SecuredIdentity, two: SecuredIdentity): boolean => {
+  if (one.user !== undefined && two.user !== undefined) return one.user === two.user || sameUser(one.user, two.user)
+  return one.user === two.user && one.fingerprint !== undefined && one.fingerprint === two.fingerprint
+}
+
 /**
  * The other end of one security association, such as a DTLS session. The object is the identity: whatever a protocol keeps for its peer belongs to it,
  * follows it to another address, and ends with it. A new handshake from the same address is another peer.
  */
-export interface SecuredPeer {
+export interface SecuredPeer extends SecuredIdentity {
   /** Not to be guessed and never used again: names the association in keys of caches and logs. */
   readonly id: string
   /** Where it has shown that it receives. Changes while the association lasts, where the protocol allows that (RFC 9146 section 6). */
   readonly proven: DatagramEndpoint
-  /** Where its newest datagram came from, if that is another address that is not proven yet; at most three times the bytes received from there are sent there. */
+  /**
+   * Where its newest datagram came from, if that is another address that is not proven yet; at most three times the bytes received from there are sent there. It is one object
+   * as long as no other address is the latest.
+   */
   readonly latest: DatagramEndpoint | undefined
-  /** The identity that the handshake has proven: `{ id, by, realm? }`; undefined where it proved none, as for a server that a client knows by its name alone. */
-  readonly user: User | undefined
   /** Bytes of application data that one datagram to it may carry. */
   readonly maxPayload: number
-  /** How it has proven who it is; undefined where it has not, as a server whose client verifies nothing. A client knows its server by its name: `user` may be undefined. */
-  readonly proof: User['by'] | undefined
-  /** The certificate that it has proven, as Node shows certificates; undefined where it has none. */
-  readonly clientCertificate?: (() => unknown) | undefined
   /** Sends a datagram to the address that is proven, or to the latest one. Never throws; what cannot be sent is lost. */
   send(bytes: Uint8Array, to?: 'proven' | 'latest'): void
   /** It has answered what was sent to its latest address alone: from now on that one is proven. Nothing happens where there is none. */
@@ -78,8 +93,8 @@ export interface SecuredChannel {
   open(receiver: SecuredReceiver): void
   /** Opens an association. Rejects with an IopaError when the handshake fails or takes too long, and with the reason of the signal. */
   connect(target: SecuredTarget, signal: AbortSignal): Promise<SecuredPeer>
-  /** Ends all associations of the users for whom this is true, and lets none of them resume a session. */
-  revoke(matches: (user: User) => boolean): void
+  /** Ends all associations whose identity this is true for, and lets none of these peers resume a session. */
+  revoke(matches: (identity: SecuredIdentity) => boolean): void
   /** Ends all associations, then the channel below. */
   close(): Promise<void>
 }

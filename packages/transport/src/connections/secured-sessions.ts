@@ -1,6 +1,5 @@
-import { sameUser } from '@iopa/constants'
 import type { Endpoint, OwnedContext } from '@iopa/context/host'
-import type { SecuredChannel, SecuredPeer, SecuredReceiver } from '../channels/secured-datagrams.ts'
+import { type SecuredChannel, type SecuredPeer, type SecuredReceiver, sameIdentity } from '../channels/secured-datagrams.ts'
 import type { Host, Subscription } from '../contract/host.ts'
 import { isUnrouted } from '../contract/routes.ts'
 import { ConnectionUser } from '../users/connection-user.ts'
@@ -99,7 +98,7 @@ export class SecuredSessions<State> implements SecuredReceiver, SessionOwner<Sta
     this.host = host
     this.counters = counters
     // Its observers have their 401 first.
-    this.#revocations = usersOf(host).revocations(id => queueMicrotask(() => channel.revoke(user => user.id === id)))
+    this.#revocations = usersOf(host).revocations(id => queueMicrotask(() => channel.revoke(({ user }) => user?.id === id)))
     channel.open(this)
   }
 
@@ -181,8 +180,7 @@ export class SecuredSessions<State> implements SecuredReceiver, SessionOwner<Sta
 
   /** The user of a session is not valid any more: it ends, and so does everything that could resume it. */
   revoke({ peer }: SecuredSession<State>): void {
-    const { user } = peer
-    if (user !== undefined) this.#init.channel.revoke(other => other === user || sameUser(other, user))
+    this.#init.channel.revoke(other => sameIdentity(other, peer))
     peer.close()
     this.closed(peer)
   }
