@@ -75,7 +75,7 @@ describe('A session', () => {
     const keys = new Set<string>()
     for (let times = 0; times < 3; times++) {
       const { sealer } = established((await meet(PSK, PSK, own)).client).records
-      keys.add(Buffer.from(sealer!.keys.secret).toString('hex'))
+      keys.add(Buffer.from(sealer!.keys.secrets).toString('hex'))
     }
     expect(keys.size).toBe(3)
   })

@@ -14,13 +14,14 @@ import {
 } from '@iopa/transport'
 import { ALERT, HandshakeFailure } from '../alerts.ts'
 import { ClientHandshake } from '../handshake/client-handshake.ts'
-import type { Established, HandshakeEvents } from '../handshake/handshake.ts'
+import type { Established, HandshakeEvents, HandshakeSetting } from '../handshake/handshake.ts'
 import { HelloGate } from '../handshake/hello-gate.ts'
 import type { WholeMessage } from '../handshake/reassembly.ts'
 import type { ClientSessions, ServerSessions } from '../handshake/resumption.ts'
 import { ServerHandshake } from '../handshake/server-handshake.ts'
 import type { KeyExchange } from '../key-exchange/key-exchange.ts'
 import { CID_LENGTH, CONTENT, cidKey, cidOf, type ReceivedRecord, readRecord } from '../records/record.ts'
+import { RecordCiphers } from '../records/record-cipher.ts'
 import { HandshakeTable } from './handshake-table.ts'
 import { Session, type SessionOwner } from './session.ts'
 import { endpointKey, SessionTable } from './session-table.ts'
@@ -49,6 +50,7 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
   readonly #gate: HelloGate
   readonly #sessions: SessionTable
   readonly #handshakes: HandshakeTable
+  readonly #ciphers = new RecordCiphers()
   readonly #period: number
   #receiver: SecuredReceiver | undefined
   #timer: TimerHandle
@@ -146,10 +148,10 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
       return
     }
     const cid = this.#newCid()
-    const { exchanges, serverSessions } = this.#setting
+    const { serverSessions } = this.#setting
     const refused = (): void => this.#environment.refused?.(peer, 'tls-handshake-failed')
     const events = this.#events(peer, result => this.#establish(result, peer), refused)
-    const setting = { events, now: () => this.#environment.clock.elapsed(), cid, exchanges, sessions: serverSessions, peer, hello, recordSequence }
+    const setting = { ...this.#common(cid), events, sessions: serverSessions, peer, hello, recordSequence }
     let handshake: ServerHandshake
     try {
       handshake = new ServerHandshake(setting)
@@ -174,6 +176,11 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
       },
       progressed: () => this.#handshakes.arm(peer)
     }
+  }
+
+  /** What handshakes of both roles begin with. */
+  #common(cid: Uint8Array | undefined): Pick<HandshakeSetting, 'now' | 'cid' | 'ciphers'> & Pick<ChannelSetting, 'exchanges'> {
+    return { now: () => this.#environment.clock.elapsed(), cid, ciphers: this.#ciphers, exchanges: this.#setting.exchanges }
   }
 
   #newCid(): Buffer | undefined {
@@ -235,16 +242,9 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
         if (signal.aborted) reject(signal.reason)
         else reject(new IopaError(502, 'handshake-failed', `No DTLS session with ${target.host}:${port}: ${failure.message}`, { cause: failure }))
       }
-      const { exchanges, clientSessions } = this.#setting
+      const { clientSessions } = this.#setting
       const events = this.#events(peer, established, failed)
-      const handshake = new ClientHandshake({
-        events,
-        now: () => this.#environment.clock.elapsed(),
-        cid,
-        exchanges,
-        sessions: clientSessions,
-        target
-      })
+      const handshake = new ClientHandshake({ ...this.#common(cid), events, sessions: clientSessions, target })
       signal.addEventListener('abort', onAbort, { once: true })
       this.#handshakes.add({ handshake, peer, cid: cid && cidKey(cid), hello: undefined })
       handshake.begin()

@@ -201,7 +201,7 @@ export class ClientHandshake extends Handshake {
   }
 
   #keys(): ReturnType<typeof connectionKeys> {
-    return connectionKeys(this.#suite!.cipher, this.master!, this.#random, this.#hello!.random)
+    return connectionKeys(this.setting.ciphers.of(this.#suite!.cipher), this.master!, this.#random, this.#hello!.random)
   }
 
   #answer(body: Uint8Array): void {

@@ -3,7 +3,7 @@ import type { DatagramEndpoint, User } from '@iopa/transport'
 import { ALERT, HandshakeFailure } from '../alerts.ts'
 import { ByteReader, vector } from '../bytes.ts'
 import type { KeyExchange, ProvenIdentity, ServerExchange } from '../key-exchange/key-exchange.ts'
-import type { DirectionKeys } from '../records/protection.ts'
+import type { DirectionKeys } from '../records/record-cipher.ts'
 import { RecordLayer } from '../records/record-layer.ts'
 import { CIPHER_SUITES, type CipherSuite } from '../suites/cipher-suites.ts'
 import { connectionKeys, extendedMasterSecret, masterSecret, verifyData, wipe } from '../suites/key-schedule.ts'
@@ -206,7 +206,7 @@ export class ServerHandshake extends Handshake {
   }
 
   #deriveKeys({ cipher }: CipherSuite): void {
-    const { client, server } = connectionKeys(cipher, this.master!, this.#hello.random, this.#random)
+    const { client, server } = connectionKeys(this.setting.ciphers.of(cipher), this.master!, this.#hello.random, this.#random)
     this.#ownKeys = server
     this.expectKeys(client)
   }
