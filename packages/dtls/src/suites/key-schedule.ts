@@ -11,6 +11,13 @@ export const wipe = (secret: Uint8Array | undefined): void => {
   secret?.fill(0)
 }
 
+/** A copy of a secret, with memory of its own that V8 does not move. A piece of Node's pool would keep all of that, 8 KiB, as long as the secret. */
+export const copyOf = (secret: Uint8Array): Buffer => {
+  const copy = Buffer.from(new ArrayBuffer(secret.length))
+  copy.set(secret)
+  return copy
+}
+
 /** The master secret of RFC 5246 section 8.1. */
 export const masterSecret = (premaster: Uint8Array, clientRandom: Uint8Array, serverRandom: Uint8Array): Buffer =>
   prf(premaster, 'master secret', Buffer.concat([clientRandom, serverRandom]), MASTER_SECRET_LENGTH)
