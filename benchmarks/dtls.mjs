@@ -21,6 +21,8 @@ const FOREIGN_SESSIONS = Math.min(SESSIONS, 1000)
 const LONGEST_RUN = 30 * 60_000
 const KEY = 'the key of a sensor'
 const FOREIGN = 'coap-server-openssl'
+/** Bytes that a session may take. */
+const MOST_BYTES = 3 * 1024
 
 const children = []
 // However this process ends, no server outlives it.
@@ -121,8 +123,8 @@ const measureRequests = async servers => {
   }
 }
 
-/** Each session has an identity of its own, and none is resumed: every client has a value of `dtls()` to itself. */
-const measureSessions = async ({ name, urls, measure, sessions }) => {
+/** No session is resumed: every client has a value of `dtls()` to itself. What is kept to resume one is of its user, who has eight at most. */
+const measureSessions = async ({ name, urls, measure, sessions }, who, identityOf) => {
   const clients = []
   const inWaves = async work => {
     let next = 0
@@ -133,23 +135,30 @@ const measureSessions = async ({ name, urls, measure, sessions }) => {
   }
   const before = await measure()
   await inWaves(async at => {
-    clients[at] = await connected(urls[1], `sensor-${at}`)
+    clients[at] = await connected(urls[1], identityOf(at))
   })
   const shaken = await measure()
   const handshake = (shaken.cpu - before.cpu) / sessions
-  console.log(`${name}, handshake: ${handshake.toFixed(0)} us, ${Math.round(1e6 / handshake).toLocaleString('en')} in a second of server cpu`)
+  console.log(
+    `${name}, handshake of ${who}: ${handshake.toFixed(0)} us, ${Math.round(1e6 / handshake).toLocaleString('en')} in a second of server cpu`
+  )
   await inWaves(async at => void (await (await clients[at].get('/time')).text()))
   const after = await measure()
-  if (after.memory === undefined) return
-  const each = key => ((after[key] - before[key]) / sessions / 1024).toFixed(2)
-  console.log(
-    `${name}, session: ${each('memory')} KiB of heap and external memory, ${each('rss')} KiB of rss (of ${sessions}, each with one request)`
-  )
+  if (after.memory === undefined) return 0
+  const each = key => (after[key] - before[key]) / sessions
+  const [memory, rss] = ['memory', 'rss'].map(key => (each(key) / 1024).toFixed(2))
+  console.log(`${name}, session of ${who}: ${memory} KiB of heap and external memory, ${rss} KiB of rss (of ${sessions}, each with one request)`)
+  await inWaves(at => clients[at].close())
+  return each('memory')
 }
 
 const servers = [await ours(), await theirs()].filter(server => server !== undefined)
 if (servers.length === 1) console.log(`${FOREIGN} is not installed: nothing to compare with (Debian: libcoap3-bin).`)
 await measureRequests(servers)
-for (const server of servers) await measureSessions(server)
+const [own, ...foreign] = servers
+const bytes = await measureSessions(own, 'one user', () => 'sensor')
+await measureSessions(own, 'a user each', at => `sensor-${at}`)
+for (const server of foreign) await measureSessions(server, 'one user', () => 'sensor')
 clearTimeout(tooLong)
-process.exit()
+if (bytes > MOST_BYTES) console.error(`A session takes more than ${MOST_BYTES} bytes.`)
+process.exit(bytes > MOST_BYTES ? 1 : 0)

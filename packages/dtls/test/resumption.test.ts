@@ -80,6 +80,13 @@ describe('A session', () => {
     expect(keys.size).toBe(3)
   })
 
+  test('keeps its secret in memory of its own', async () => {
+    const own = setUp()
+    await meet(PSK, PSK, own)
+    // A piece of a pool would keep all of that.
+    expect(own.clientSessions.offer(TARGET).session!.masterSecret.buffer.byteLength).toBe(48)
+  })
+
   test('is not resumed after its user was revoked', async () => {
     const own = setUp()
     await meet(PSK, PSK, own)
