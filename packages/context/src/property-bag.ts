@@ -24,6 +24,7 @@ import { Scope } from './scope.ts'
 import { addScopeMembers } from './scope-members.ts'
 import { BEHIND, PARTS, RECORD, SCOPE } from './slots.ts'
 
+const NO_KEYS: readonly string[] = []
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>)
 
 /**
@@ -118,7 +119,7 @@ class PropertyBag implements BodyHolder {
       keys = Object.keys(connection).slice(EAGER_KEYS)
       if (inherited !== undefined) keys = keys.filter(key => !inherited.keys.has(key))
       // Until its own pipeline has finished, more may come.
-      if (connection[RECORD].state !== OPEN) connection.#extensionKeys = keys
+      if (connection[RECORD].state !== OPEN) connection.#extensionKeys = keys.length === 0 ? NO_KEYS : keys
     }
     inherited?.copy(connection as unknown as Context, this as unknown as Context)
     for (const key of keys) (this as unknown as Record<string, unknown>)[key] = (connection as unknown as Record<string, unknown>)[key]

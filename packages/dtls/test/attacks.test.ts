@@ -338,8 +338,9 @@ describe('bounds', () => {
 
   test('a record number near 2^48 ends the session instead of being used twice', async () => {
     const { Sealer } = await import('../src/records/protection.ts')
+    const { RecordCipher } = await import('../src/records/record-cipher.ts')
     const { AES_128_CCM_8 } = await import('../src/suites/aead.ts')
-    const sealer = new Sealer({ aead: AES_128_CCM_8, secret: Buffer.alloc(20) }, new Uint8Array(0), 2 ** 48 - 2 ** 16 - 1)
+    const sealer = new Sealer({ cipher: new RecordCipher(AES_128_CCM_8), secrets: Buffer.alloc(20), at: 0 }, new Uint8Array(0), 2 ** 48 - 2 ** 16 - 1)
     expect(sealer.isExhausted).toBe(false)
     sealer.seal(23, Buffer.from('last'))
     expect(sealer.isExhausted).toBe(true)

@@ -20,7 +20,7 @@ const RPK: DtlsOptions = { key: lamp.key, rawPublicKeys: { 'sensor-1': publicPem
 const RAW_SENSOR: DtlsOptions = { key: sensor.key, rawPublicKeys: { lamp: publicPem(lamp) } }
 
 const at = (start = NOW): Meeting => ({ clock: virtualClock({ start }) })
-const suiteOf = (met: Awaited<ReturnType<typeof meet>>) => established(met.client).records.sealer?.keys.aead
+const suiteOf = (met: Awaited<ReturnType<typeof meet>>) => established(met.client).records.sealer?.keys.cipher.aead
 
 describe('A handshake', () => {
   test('with certificates proves both sides', async () => {

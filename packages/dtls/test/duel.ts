@@ -8,6 +8,7 @@ import { ServerHandshake } from '../src/handshake/server-handshake.ts'
 import { CLIENT_TRANSITIONS, REFUSED, SERVER_TRANSITIONS, type TransitionTable } from '../src/handshake/transitions.ts'
 import type { KeyExchange } from '../src/key-exchange/key-exchange.ts'
 import { readRecord } from '../src/records/record.ts'
+import { RecordCiphers } from '../src/records/record-cipher.ts'
 import { CIPHER_SUITES } from '../src/suites/cipher-suites.ts'
 import { TARGET } from './handshake-pair.ts'
 
@@ -124,10 +125,12 @@ export const duel = (kind: Kind, seen: Coverage, attack: Attack = {}): Duel => {
   const outcome: { client: Duel['client']; server: Duel['server'] } = { client: undefined, server: undefined }
   const queue: { readonly to: Side; readonly bytes: Uint8Array }[] = []
   let server: ServerHandshake | undefined
+  const ciphers = new RecordCiphers()
   const exchanges = [exchangeOf(kind.certificate, kind.hint)]
   const settingOf = (side: Side, events: number) => ({
     now: () => time,
     cid: kind.cid ? Buffer.alloc(8, side === 'client' ? 1 : 2) : undefined,
+    ciphers,
     exchanges,
     trace: (state: number, event: number): void => void (seen[side][state * events + event]! += 1),
     events: {

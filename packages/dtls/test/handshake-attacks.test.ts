@@ -9,6 +9,7 @@ import { ServerHandshake } from '../src/handshake/server-handshake.ts'
 import { pskKeyExchange } from '../src/key-exchange/psk.ts'
 import { PskKeys, readIdentity } from '../src/key-exchange/psk-keys.ts'
 import { plainRecord, readRecord } from '../src/records/record.ts'
+import { RecordCiphers } from '../src/records/record-cipher.ts'
 import { KEY } from './channels.ts'
 import { meet, TARGET } from './handshake-pair.ts'
 
@@ -32,7 +33,12 @@ interface Machine<Kind> {
 }
 
 const machine = <Kind>(
-  create: (setting: { events: ConstructorParameters<typeof ServerHandshake>[0]['events']; now(): number; cid: undefined }) => Kind
+  create: (setting: {
+    events: ConstructorParameters<typeof ServerHandshake>[0]['events']
+    now(): number
+    cid: undefined
+    ciphers: RecordCiphers
+  }) => Kind
 ): Machine<Kind> => {
   const sent: Buffer[] = []
   const failures: HandshakeFailure[] = []
@@ -43,7 +49,7 @@ const machine = <Kind>(
     progressed: (): void => undefined
   }
   time = 0
-  return { handshake: create({ events, now: () => time, cid: undefined }), sent, failures }
+  return { handshake: create({ events, now: () => time, cid: undefined, ciphers: new RecordCiphers() }), sent, failures }
 }
 
 const serverWith = (hello: ClientHello): Machine<ServerHandshake> => {

@@ -11,6 +11,7 @@ import type { KeyExchange } from '../src/key-exchange/key-exchange.ts'
 import { keyExchangesOf } from '../src/key-exchange/key-exchanges.ts'
 import type { DtlsOptions } from '../src/options.ts'
 import { contentOf, readRecord } from '../src/records/record.ts'
+import { RecordCiphers } from '../src/records/record-cipher.ts'
 
 export const TARGET: SecuredTarget = { host: 'lamp.example', address: '127.0.0.1', port: 5684 }
 
@@ -62,6 +63,7 @@ export async function meet(serverOptions: DtlsOptions, clientOptions: DtlsOption
     events: eventsOf('client'),
     now,
     cid: undefined,
+    ciphers: new RecordCiphers(),
     exchanges: exchangesOf(clientOptions, clock),
     sessions: clientSessions,
     target
@@ -74,8 +76,14 @@ export async function meet(serverOptions: DtlsOptions, clientOptions: DtlsOption
         const fragment = readFragments(contentOf(record))?.[0]
         if (fragment === undefined) return
         const hello = { type: fragment.type, sequence: fragment.sequence, body: fragment.bytes }
-        const setting = { events: eventsOf('server'), now, cid: undefined, exchanges: exchangesOf(serverOptions, clock), sessions: serverSessions }
-        server = new ServerHandshake({ ...setting, peer: { address: '127.0.0.1', port: 40_000 }, hello, recordSequence: record.sequence })
+        const setting = { events: eventsOf('server'), now, cid: undefined, ciphers: new RecordCiphers(), sessions: serverSessions }
+        server = new ServerHandshake({
+          ...setting,
+          exchanges: exchangesOf(serverOptions, clock),
+          peer: { address: '127.0.0.1', port: 40_000 },
+          hello,
+          recordSequence: record.sequence
+        })
         server.begin()
       }
     }

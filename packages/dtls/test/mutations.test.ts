@@ -21,7 +21,7 @@ const check = ({ client, server, datagrams }: Duel): void => {
   for (const outcome of [client, server])
     if (outcome instanceof HandshakeFailure && outcome.cause !== undefined) throw new Error('A step has thrown.', { cause: outcome.cause })
   if (!isEstablished(client) || !isEstablished(server)) return
-  const [sent, received] = [client.records.sealer!.keys.secret, server.records.opener!.keys.secret]
+  const [sent, received] = [client.records.sealer!.keys.secrets, server.records.opener!.keys.secrets]
   if (server.identity.user?.id !== 'sensor' || Buffer.compare(sent, received) !== 0) throw new Error('The two sides do not agree.')
 }
 

@@ -75,9 +75,16 @@ describe('A session', () => {
     const keys = new Set<string>()
     for (let times = 0; times < 3; times++) {
       const { sealer } = established((await meet(PSK, PSK, own)).client).records
-      keys.add(Buffer.from(sealer!.keys.secret).toString('hex'))
+      keys.add(Buffer.from(sealer!.keys.secrets).toString('hex'))
     }
     expect(keys.size).toBe(3)
+  })
+
+  test('keeps its secret in memory of its own', async () => {
+    const own = setUp()
+    await meet(PSK, PSK, own)
+    // A piece of a pool would keep all of that.
+    expect(own.clientSessions.offer(TARGET).session!.masterSecret.buffer.byteLength).toBe(48)
   })
 
   test('is not resumed after its user was revoked', async () => {

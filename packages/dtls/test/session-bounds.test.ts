@@ -4,13 +4,14 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { Session, type SessionOwner } from '../src/channel/session.ts'
 import { Opener, Sealer } from '../src/records/protection.ts'
 import { MOST_RECORDS, readRecord } from '../src/records/record.ts'
+import { RecordCipher } from '../src/records/record-cipher.ts'
 import { RecordLayer } from '../src/records/record-layer.ts'
 import { AES_128_CCM_8, type Aead } from '../src/suites/aead.ts'
 import { KEY, world } from './channels.ts'
 
 const A: DatagramEndpoint = { address: '127.0.0.1', port: 1 }
 const B: DatagramEndpoint = { address: '127.0.0.1', port: 2 }
-const keys = (aead: Aead, fill: number) => ({ aead, secret: Buffer.alloc(20, fill) })
+const keys = (aead: Aead, fill: number) => ({ cipher: new RecordCipher(aead), secrets: Buffer.alloc(20, fill), at: 0 })
 
 /** Two sessions of one association, whose first record numbers may be chosen. */
 const sessions = ({ aead = AES_128_CCM_8, first = 0 }: { aead?: Aead; first?: number } = {}) => {
@@ -106,7 +107,7 @@ describe('a session under forged records', () => {
     const aead = { 'AES-CCM-8': AES_128_CCM_8, 'AES-CCM': suites.AES_128_CCM, 'AES-GCM': suites.AES_128_GCM, ChaCha20: suites.CHACHA20_POLY1305 }[
       name
     ]!
-    const direction = { aead, secret: Buffer.alloc(aead.keyLength + aead.saltLength, 1) }
+    const direction = { cipher: new RecordCipher(aead), secrets: Buffer.alloc(aead.keyLength + aead.saltLength, 1), at: 0 }
     const opener = new Opener(direction, false)
     expect(opener.open(readRecord(forged(3, aead.explicitLength + aead.tagLength), 0)!)).toBeUndefined()
     expect(opener.highest).toBe(-1)

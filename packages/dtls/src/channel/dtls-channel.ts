@@ -15,13 +15,14 @@ import {
 } from '@iopa/transport'
 import { ALERT, HandshakeFailure } from '../alerts.ts'
 import { ClientHandshake } from '../handshake/client-handshake.ts'
-import type { Established, HandshakeEvents } from '../handshake/handshake.ts'
+import type { Established, HandshakeEvents, HandshakeSetting } from '../handshake/handshake.ts'
 import { HelloGate } from '../handshake/hello-gate.ts'
 import type { WholeMessage } from '../handshake/reassembly.ts'
 import type { ClientSessions, ServerSessions } from '../handshake/resumption.ts'
 import { ServerHandshake } from '../handshake/server-handshake.ts'
 import type { KeyExchange } from '../key-exchange/key-exchange.ts'
 import { CID_LENGTH, CONTENT, cidKey, cidOf, type ReceivedRecord, readRecord } from '../records/record.ts'
+import { RecordCiphers } from '../records/record-cipher.ts'
 import { HandshakeTable } from './handshake-table.ts'
 import { Opening, type OpeningEvents, yields } from './opening.ts'
 import { Session, type SessionOwner } from './session.ts'
@@ -54,8 +55,8 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
   readonly #gate: HelloGate
   readonly #sessions: SessionTable
   readonly #handshakes: HandshakeTable
-  /** Calls of `connect` that wait, by the endpoint. */
   readonly #openings = new Map<string, Opening>()
+  readonly #ciphers = new RecordCiphers()
   readonly #period: number
   #receiver: SecuredReceiver | undefined
   #timer: TimerHandle
@@ -145,13 +146,12 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     }
     this.#openings.get(endpointKey(peer.address, peer.port))?.makeWay()
     const cid = this.#newCid()
-    const { exchanges, serverSessions } = this.#setting
     const refused = (): void => {
       this.#environment.refused?.(peer, 'tls-handshake-failed')
       queueMicrotask(() => this.#resume(endpointKey(peer.address, peer.port)))
     }
     const events = this.#events(peer, result => this.#establish(result, peer), refused)
-    const setting = { events, now: () => this.#environment.clock.elapsed(), cid, exchanges, sessions: serverSessions, peer, hello, recordSequence }
+    const setting = { ...this.#common(cid), events, sessions: this.#setting.serverSessions, peer, hello, recordSequence }
     let handshake: ServerHandshake
     try {
       handshake = new ServerHandshake(setting)
@@ -176,6 +176,11 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
       },
       progressed: () => this.#handshakes.arm(peer)
     }
+  }
+
+  /** What handshakes of both roles begin with. */
+  #common(cid: Uint8Array | undefined): Pick<HandshakeSetting, 'now' | 'cid' | 'ciphers'> & Pick<ChannelSetting, 'exchanges'> {
+    return { now: () => this.#environment.clock.elapsed(), cid, ciphers: this.#ciphers, exchanges: this.#setting.exchanges }
   }
 
   #newCid(): Buffer | undefined {
@@ -246,9 +251,8 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
 
   #shake(target: SecuredTarget, { established, failed }: OpeningEvents): ClientHandshake {
     const cid = this.#newCid()
-    const { exchanges, clientSessions: sessions } = this.#setting
     const events = this.#events(target, established, failed)
-    const handshake = new ClientHandshake({ events, now: () => this.#environment.clock.elapsed(), cid, exchanges, sessions, target })
+    const handshake = new ClientHandshake({ ...this.#common(cid), events, sessions: this.#setting.clientSessions, target })
     this.#handshakes.add({ handshake, peer: target, cid: cid && cidKey(cid), hello: undefined })
     handshake.begin()
     this.#handshakes.arm(target)

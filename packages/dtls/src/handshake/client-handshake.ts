@@ -5,7 +5,7 @@ import { ByteReader, vector } from '../bytes.ts'
 import type { ClientExchange, KeyExchange, ProvenIdentity } from '../key-exchange/key-exchange.ts'
 import { RecordLayer } from '../records/record-layer.ts'
 import { CIPHER_SUITES, type CipherSuite } from '../suites/cipher-suites.ts'
-import { connectionKeys, extendedMasterSecret, masterSecret, verifyData, wipe } from '../suites/key-schedule.ts'
+import { connectionKeys, copyOf, extendedMasterSecret, masterSecret, verifyData, wipe } from '../suites/key-schedule.ts'
 import { EXTENSION, type Extensions } from './extensions.ts'
 import type { FlightPart } from './flight.ts'
 import { Handshake, type HandshakeSetting } from './handshake.ts'
@@ -200,13 +200,13 @@ export class ClientHandshake extends Handshake {
     const session = this.#offer.session!
     if (session.suite.id !== suite.id || session.extendedMasterSecret !== this.#ems)
       throw new HandshakeFailure(ALERT.ILLEGAL_PARAMETER, 'The server resumes a session in another way than it was agreed on.')
-    this.master = Buffer.from(session.masterSecret)
+    this.master = copyOf(session.masterSecret)
     this.expectKeys(this.#keys().server)
     this.decide(this.#ticketIsDue ? 'TICKET' : 'RESUME')
   }
 
   #keys(): ReturnType<typeof connectionKeys> {
-    return connectionKeys(this.#suite!.cipher, this.master!, this.#random, this.#hello!.random)
+    return connectionKeys(this.setting.ciphers.of(this.#suite!.cipher), this.master!, this.#random, this.#hello!.random)
   }
 
   #answer(body: Uint8Array): void {
@@ -258,7 +258,7 @@ export class ClientHandshake extends Handshake {
     const { sessions, target } = this.#setting
     const id = this.#isResumed ? this.#offer.session!.id : this.#hello!.sessionId
     if (sessions === undefined || (id.length === 0 && this.#ticket === undefined)) return
-    const session = { id, suite: this.#suite!, masterSecret: Buffer.from(this.master!), extendedMasterSecret: this.#ems, identity: this.#identity }
+    const session = { id, suite: this.#suite!, masterSecret: copyOf(this.master!), extendedMasterSecret: this.#ems, identity: this.#identity }
     sessions.store(target, session, this.#ticket ?? (this.#isResumed ? this.#offer.ticket : undefined))
   }
 

@@ -1,8 +1,8 @@
 import { timingSafeEqual } from 'node:crypto'
 import { ALERT, HandshakeFailure } from '../alerts.ts'
 import type { ProvenIdentity } from '../key-exchange/key-exchange.ts'
-import type { DirectionKeys } from '../records/protection.ts'
 import { CONTENT, contentOf, type ReceivedRecord } from '../records/record.ts'
+import type { DirectionKeys, RecordCiphers } from '../records/record-cipher.ts'
 import type { RecordLayer } from '../records/record-layer.ts'
 import { verifyData, wipe } from '../suites/key-schedule.ts'
 import { type FlightPart, flightDatagrams } from './flight.ts'
@@ -40,6 +40,8 @@ export interface HandshakeSetting {
   now(): number
   /** Our connection id, where we want one. */
   readonly cid: Uint8Array | undefined
+  /** Those of the channel. */
+  readonly ciphers: RecordCiphers
   /** Each step of the table as it is tried, for tests of its coverage. */
   trace?(state: number, event: number): void
 }
@@ -283,7 +285,7 @@ export abstract class Handshake {
     if (!isSilent && failure.alert !== ALERT.CLOSE_NOTIFY)
       this.setting.events.send(this.records.sealer?.seal(CONTENT.ALERT, alert) ?? this.records.plain(CONTENT.ALERT, alert))
     this.records.wipe()
-    wipe(this.#peerKeys?.secret)
+    wipe(this.#peerKeys?.secrets)
     this.setting.events.failed(failure)
   }
 

@@ -3,10 +3,10 @@ import type { DatagramEndpoint } from '@iopa/transport'
 import { ALERT, HandshakeFailure } from '../alerts.ts'
 import { ByteReader, vector } from '../bytes.ts'
 import type { KeyExchange, ProvenIdentity, ServerExchange } from '../key-exchange/key-exchange.ts'
-import type { DirectionKeys } from '../records/protection.ts'
+import type { DirectionKeys } from '../records/record-cipher.ts'
 import { RecordLayer } from '../records/record-layer.ts'
 import { CIPHER_SUITES, type CipherSuite } from '../suites/cipher-suites.ts'
-import { connectionKeys, extendedMasterSecret, masterSecret, verifyData, wipe } from '../suites/key-schedule.ts'
+import { connectionKeys, copyOf, extendedMasterSecret, masterSecret, verifyData, wipe } from '../suites/key-schedule.ts'
 import { EXTENSION } from './extensions.ts'
 import type { FlightPart } from './flight.ts'
 import { Handshake, type HandshakeSetting } from './handshake.ts'
@@ -170,10 +170,10 @@ export class ServerHandshake extends Handshake {
     this.#suite = session.suite
     // A session that came as a ticket is accepted by an echo of the client's own id (RFC 5077 section 3.4).
     this.#sessionId = this.#hello.sessionId
-    this.master = Buffer.from(session.masterSecret)
+    this.master = copyOf(session.masterSecret)
     const hello = this.#serverHello(session.suite)
     this.#deriveKeys(session.suite)
-    this.sendFlight([hello, ...this.#ticket(), 'change-cipher-spec', this.#finish()])
+    this.sendFlight([hello, ...this.#ticket(session.identity), 'change-cipher-spec', this.#finish()])
   }
 
   protected override handle({ type, sequence, body }: WholeMessage): void {
@@ -206,25 +206,25 @@ export class ServerHandshake extends Handshake {
   }
 
   #deriveKeys({ cipher }: CipherSuite): void {
-    const { client, server } = connectionKeys(cipher, this.master!, this.#hello.random, this.#random)
+    const { client, server } = connectionKeys(this.setting.ciphers.of(cipher), this.master!, this.#hello.random, this.#random)
     this.#ownKeys = server
     this.expectKeys(client)
   }
 
-  #ticket(): FlightPart[] {
+  #ticket(identity: ProvenIdentity): FlightPart[] {
     const { sessions } = this.#setting
     if (!sessions?.givesTicket(this.#hello)) return []
-    const ticket = sessions.ticket?.(this.#session())
+    const ticket = sessions.ticket?.(this.#session(identity))
     return ticket === undefined ? [] : [this.write(MESSAGE.NEW_SESSION_TICKET, ticket)]
   }
 
-  #session(): ResumableSession {
+  #session(identity: ProvenIdentity): ResumableSession {
     return {
       id: this.#sessionId,
       suite: this.#suite!,
-      masterSecret: Buffer.from(this.master!),
+      masterSecret: copyOf(this.master!),
       extendedMasterSecret: this.#ems,
-      identity: this.#identity
+      identity
     }
   }
 
@@ -236,13 +236,14 @@ export class ServerHandshake extends Handshake {
 
   protected override finished({ sequence }: WholeMessage): void {
     const isFull = this.#resumed === undefined
-    const lastFlight: FlightPart[] = isFull ? [...this.#ticket(), 'change-cipher-spec', this.#finish()] : []
+    const identity = this.#identity
+    const lastFlight: FlightPart[] = isFull ? [...this.#ticket(identity), 'change-cipher-spec', this.#finish()] : []
     if (isFull) {
-      this.#setting.sessions?.store(this.#session())
+      this.#setting.sessions?.store(this.#session(identity))
       this.sendFlight(lastFlight, true)
     }
     this.establish({
-      identity: this.#identity,
+      identity,
       lastFlight,
       peerFinished: sequence,
       ownCid: this.#peerCid === undefined ? undefined : this.setting.cid

@@ -19,7 +19,7 @@ export class PskIdentity {
   readonly #realm: string | undefined
   #claimed: string | undefined
   #identity: string | undefined
-  #digest: Buffer | undefined
+  #digest: string | undefined
 
   constructor(keys: PskKeys, realm: string | undefined) {
     this.#keys = keys
@@ -35,18 +35,12 @@ export class PskIdentity {
   get proven(): ProvenIdentity {
     const [identity, digest] = [this.#identity, this.#digest]
     if (identity === undefined) return { user: undefined }
-    const proven: ProvenIdentity = { user: this.#userOf(identity), proof: 'psk' }
-    return digest === undefined ? proven : { ...proven, stillCounts: signal => this.#isKeyOf(identity, digest, signal) }
+    const user = this.#userOf(identity)
+    return digest === undefined ? { user, proof: 'psk' } : new FoundIdentity(this.#keys, user, digest)
   }
 
   #userOf(id: string): User {
-    return { id, by: 'psk', ...(this.#realm !== undefined && { realm: this.#realm }) }
-  }
-
-  /** A session is resumed without the key: one that was removed or replaced must not live on in it. */
-  async #isKeyOf(identity: string, digest: Buffer, signal: AbortSignal): Promise<boolean> {
-    const key = await this.#keys.find(identity, signal)
-    return key !== undefined && timingSafeEqual(digestOf(key), digest)
+    return this.#realm === undefined ? { id, by: 'psk' } : { id, by: 'psk', realm: this.#realm }
   }
 
   /** The key of an identity that came over the network. */
@@ -66,7 +60,30 @@ export class PskIdentity {
 
 /** Of this process alone: the digest of a weak key is of no use elsewhere. */
 const DIGEST_KEY = randomBytes(32)
-const digestOf = (key: Uint8Array): Buffer => createHmac('sha256', DIGEST_KEY).update(key).digest()
+const digestOf = (key: Uint8Array): string => createHmac('sha256', DIGEST_KEY).update(key).digest('base64')
+
+/** An identity whose key was looked up. Each session keeps one, so that the digest is text: bytes would take four times the memory. */
+class FoundIdentity implements ProvenIdentity {
+  readonly user: User
+  readonly #keys: PskKeys
+  readonly #digest: string
+
+  constructor(keys: PskKeys, user: User, digest: string) {
+    this.user = user
+    this.#keys = keys
+    this.#digest = digest
+  }
+
+  get proof(): 'psk' {
+    return 'psk'
+  }
+
+  /** A session is resumed without the key: one that was removed or replaced must not live on in it. */
+  async stillCounts(signal: AbortSignal): Promise<boolean> {
+    const key = await this.#keys.find(this.user.id, signal)
+    return key !== undefined && timingSafeEqual(Buffer.from(digestOf(key)), Buffer.from(this.#digest))
+  }
+}
 
 class PskServerExchange implements ServerExchange {
   readonly requestsCertificate: boolean = false

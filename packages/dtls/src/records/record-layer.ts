@@ -1,6 +1,6 @@
-import type { DirectionKeys } from './protection.ts'
 import { Opener, Sealer } from './protection.ts'
 import { plainRecord } from './record.ts'
+import type { DirectionKeys } from './record-cipher.ts'
 
 /** Both directions of one association: epoch 0 is plain, epoch 1 protected. There is no epoch 2, since nothing is renegotiated. */
 export class RecordLayer {
@@ -30,8 +30,8 @@ export class RecordLayer {
 
   /** Overwrites all keys. */
   wipe(): void {
-    this.sealer?.keys.secret.fill(0)
-    this.opener?.keys.secret.fill(0)
+    this.sealer?.keys.secrets.fill(0)
+    this.opener?.keys.secrets.fill(0)
     this.sealer = undefined
     this.opener = undefined
   }

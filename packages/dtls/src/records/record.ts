@@ -43,7 +43,8 @@ export const readRecord = (datagram: Uint8Array, start: number): ReceivedRecord 
     type,
     version: 0xfe00 | datagram[start + 2]!,
     epoch: (datagram[start + 3]! << 8) | datagram[start + 4]!,
-    sequence: high * 2 ** 32 + low,
+    // Most numbers are small: V8 keeps them without an object.
+    sequence: high === 0 ? low : high * 2 ** 32 + low,
     datagram,
     start,
     content,

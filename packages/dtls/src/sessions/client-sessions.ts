@@ -1,6 +1,6 @@
 import type { SecuredTarget } from '@iopa/transport'
 import type { ClientSessions, ResumableSession } from '../handshake/resumption.ts'
-import { wipe } from '../suites/key-schedule.ts'
+import { copyOf, wipe } from '../suites/key-schedule.ts'
 import type { SessionStore } from './session-store.ts'
 
 /** The server as it was named and where it was: another one gets no session of it. */
@@ -14,7 +14,7 @@ export const clientSessions = (store: SessionStore): ClientSessions => ({
   },
   store(target: SecuredTarget, session: ResumableSession): void {
     // RFC 7627 5.2: without an extended master secret it is not resumed.
-    if (session.id.length > 0 && session.extendedMasterSecret) store.add(nameOf(target), { ...session, id: Buffer.from(session.id) })
+    if (session.id.length > 0 && session.extendedMasterSecret) store.add(nameOf(target), { ...session, id: copyOf(session.id) })
     else wipe(session.masterSecret)
   },
   forget: target => store.delete(nameOf(target))

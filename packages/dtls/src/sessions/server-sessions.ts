@@ -9,7 +9,7 @@ import type { SessionStore } from './session-store.ts'
 const ID_LENGTH = 32
 const NONE = new Uint8Array(0)
 
-const nameOf = (id: Uint8Array): string => Buffer.from(id).toString('hex')
+const nameOf = (id: Uint8Array): string => Buffer.from(id).toString('latin1')
 const hasExtendedMasterSecret = ({ extensions }: ClientHello): boolean => extensions.has(EXTENSION.EXTENDED_MASTER_SECRET)
 
 /** Sessions by their ids (RFC 5246 section 7.3). Tickets are not given: what is kept here can be revoked. */
@@ -30,7 +30,8 @@ export const serverSessions = (store: SessionStore): ServerSessions => ({
   newId: hello => (hasExtendedMasterSecret(hello) ? randomBytes(ID_LENGTH) : NONE),
   givesTicket: () => false,
   store(session: ResumableSession): void {
-    if (session.id.length > 0 && session.extendedMasterSecret) store.add(nameOf(session.id), session)
+    // Its name says the id: once is enough for all that are kept.
+    if (session.id.length > 0 && session.extendedMasterSecret) store.add(nameOf(session.id), { ...session, id: NONE })
     else wipe(session.masterSecret)
   }
 })

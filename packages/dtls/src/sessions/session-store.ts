@@ -1,7 +1,7 @@
 import type { Clock, SecuredIdentity } from '@iopa/transport'
 import type { ResumableSession } from '../handshake/resumption.ts'
 import type { ProvenIdentity } from '../key-exchange/key-exchange.ts'
-import { wipe } from '../suites/key-schedule.ts'
+import { copyOf, wipe } from '../suites/key-schedule.ts'
 
 /** How many sessions are kept, and for how long. */
 export interface SessionBounds {
@@ -33,7 +33,8 @@ export class SessionStore {
   readonly #clock: Pick<Clock, 'now' | 'elapsed'>
   readonly #bounds: SessionBounds
   readonly #sessions = new Map<string, KeptSession>()
-  readonly #owners = new Map<string, Set<string>>()
+  /** Names by owner, the oldest first; most owners have one session. */
+  readonly #owners = new Map<string, string[]>()
 
   constructor(clock: Pick<Clock, 'now' | 'elapsed'>, bounds: SessionBounds = SESSION_BOUNDS) {
     this.#clock = clock
@@ -48,11 +49,11 @@ export class SessionStore {
   add(name: string, session: ResumableSession): void {
     this.delete(name)
     const owner = ownerOf(session.identity)
-    let names = this.#owners.get(owner)
-    if (names === undefined) this.#owners.set(owner, (names = new Set()))
-    this.#sessions.set(name, { session, owner, until: this.#clock.elapsed() + this.#bounds.lifetime })
-    names.add(name)
-    if (names.size > (owner === NOBODY ? this.#bounds.withoutOwner : this.#bounds.perOwner)) this.delete(names.values().next().value as string)
+    const names = this.#owners.get(owner)
+    if (names === undefined) this.#owners.set(owner, [name])
+    else names.push(name)
+    this.#sessions.set(name, { session, owner, until: Math.floor(this.#clock.elapsed()) + this.#bounds.lifetime })
+    if (names !== undefined && names.length > (owner === NOBODY ? this.#bounds.withoutOwner : this.#bounds.perOwner)) this.delete(names[0]!)
     if (this.#sessions.size > this.#bounds.sessions) this.delete(this.#sessions.keys().next().value as string)
   }
 
@@ -60,7 +61,7 @@ export class SessionStore {
   get(name: string): ResumableSession | undefined {
     const session = this.#valid(name)
     // The one that is kept is overwritten at the next revocation: an association must not come to live with a secret of zeros.
-    return session && { ...session, masterSecret: Buffer.from(session.masterSecret) }
+    return session && { ...session, masterSecret: copyOf(session.masterSecret) }
   }
 
   /** Whether there is a valid session of this name. */
@@ -85,8 +86,8 @@ export class SessionStore {
     this.#sessions.delete(name)
     wipe(kept.session.masterSecret)
     const names = this.#owners.get(kept.owner)
-    names?.delete(name)
-    if (names?.size === 0) this.#owners.delete(kept.owner)
+    names?.splice(names.indexOf(name), 1)
+    if (names?.length === 0) this.#owners.delete(kept.owner)
   }
 
   /** Forgets the sessions of all identities for which this is true. */

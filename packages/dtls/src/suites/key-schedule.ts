@@ -1,5 +1,4 @@
-import type { DirectionKeys } from '../records/protection.ts'
-import type { Aead } from './aead.ts'
+import type { DirectionKeys, RecordCipher } from '../records/record-cipher.ts'
 import { prf } from './prf.ts'
 
 /** Bytes of a master secret. */
@@ -12,6 +11,13 @@ export const wipe = (secret: Uint8Array | undefined): void => {
   secret?.fill(0)
 }
 
+/** A copy of a secret, with memory of its own that V8 does not move. A piece of Node's pool would keep all of that, 8 KiB, as long as the secret. */
+export const copyOf = (secret: Uint8Array): Buffer => {
+  const copy = Buffer.from(new ArrayBuffer(secret.length))
+  copy.set(secret)
+  return copy
+}
+
 /** The master secret of RFC 5246 section 8.1. */
 export const masterSecret = (premaster: Uint8Array, clientRandom: Uint8Array, serverRandom: Uint8Array): Buffer =>
   prf(premaster, 'master secret', Buffer.concat([clientRandom, serverRandom]), MASTER_SECRET_LENGTH)
@@ -22,12 +28,12 @@ export const extendedMasterSecret = (premaster: Uint8Array, sessionHash: Uint8Ar
 
 /** The keys of both directions (RFC 5246 section 6.3). */
 export const connectionKeys = (
-  aead: Aead,
+  cipher: RecordCipher,
   master: Uint8Array,
   clientRandom: Uint8Array,
   serverRandom: Uint8Array
 ): { readonly client: DirectionKeys; readonly server: DirectionKeys } => {
-  const { keyLength, saltLength } = aead
+  const { keyLength, saltLength } = cipher.aead
   const length = keyLength + saltLength
   const block = prf(master, 'key expansion', Buffer.concat([serverRandom, clientRandom]), 2 * length)
   // Both keys come first in the block, then both salts; each direction gets its two together.
@@ -37,7 +43,7 @@ export const connectionKeys = (
     block.copy(secrets, at * length + keyLength, 2 * keyLength + at * saltLength, 2 * keyLength + (at + 1) * saltLength)
   }
   wipe(block)
-  return { client: { aead, secret: secrets.subarray(0, length) }, server: { aead, secret: secrets.subarray(length) } }
+  return { client: { cipher, secrets, at: 0 }, server: { cipher, secrets, at: length } }
 }
 
 /** What a Finished contains, for the messages before it. */

@@ -8,7 +8,7 @@ import {
   SecuredSessions
 } from '@iopa/transport'
 import { openDatagramPeer } from '../client/datagram-peers.ts'
-import { PeerClients, type PeerEndpoint } from '../client/peer-clients.ts'
+import { PeerClients } from '../client/peer-clients.ts'
 import { DatagramExchanges } from '../exchanges/datagram-exchanges.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
 import { messageLimits } from '../messages/parameters.ts'
@@ -90,6 +90,11 @@ class SecuredListener implements Listener {
       counters,
       scheme: 'coaps',
       protocol: 'CoAP/1',
+      // From its first message on a session is a peer that can be asked.
+      peer() {
+        const state = this.session?.state
+        return state && clients.of(state, this)
+      },
       handlers: {
         message: (session, bytes, unproven) => layer.receiveFrom((session.state ??= this.#begin(session)), bytes, unproven),
         ended: ({ state }) => {
@@ -110,8 +115,7 @@ class SecuredListener implements Listener {
   #begin(session: SecuredSession<Peer>): Peer {
     const peer = this.#layer.associate(session.peer)
     peer.session = session
-    const endpoint: PeerEndpoint<Peer> = { ...session.endpoint, remote: peer, peer: this.#clients.peer }
-    peer.endpoint = endpoint
+    peer.endpoint = session.endpoint
     peer.follow()
     return peer
   }

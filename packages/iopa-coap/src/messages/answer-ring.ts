@@ -11,6 +11,9 @@ const NOWHERE = 0
 /** Positions are counted on for ever; before they leave 31 bits the table starts again. */
 const LAST_POSITION = 0x7fff0000
 
+/** Bytes of an answer that is written as words. */
+const LONGEST_SHORT = 64
+
 /** Marks a message whose handler runs. */
 export const IN_PROGRESS = -1
 /** Says that an id has not been seen, or so long ago that it may be used again. */
@@ -35,9 +38,10 @@ export interface AnswerRingBudget {
  */
 export class AnswerRing {
   readonly #budget: AnswerRingBudget
-  /** The ring and behind it the buckets, as bytes and as words of the same memory. */
-  #bytes: Uint8Array = NO_BYTES
+  /** The ring and behind it the buckets. */
   #words: Int32Array = NO_WORDS
+  /** The same as bytes, which long answers are written and read by; most peers get none. */
+  #view: Uint8Array | undefined
   /** Bytes of the ring, a power of two. */
   #size = 0
   /** Where the next record goes; positions count on while the ring turns, and begin after 0, which is nowhere. */
@@ -115,21 +119,22 @@ export class AnswerRing {
     words[word + 3] = (id << 16) | length
     words[bucket] = this.#head
     this.#head += aligned(HEADER + length)
-    if (length > 64) this.#bytes.set(answer!, at + HEADER)
-    else for (let i = 0, to = at + HEADER, bytes = this.#bytes; i < length; i++) bytes[to++] = answer![i]!
+    if (length > LONGEST_SHORT) this.#bytes.set(answer!, at + HEADER)
+    else if (length > 0) pack(answer!, length, words, (at + HEADER) >> 2)
   }
 
   /** A copy of the answer that find has found, or undefined when there is nothing to repeat. */
   answer(at: number): Uint8Array | undefined {
     const length = this.#words[(at >> 2) + 3]! & 0xffff
-    return length === 0 ? undefined : this.#bytes.slice(at + HEADER, at + HEADER + length)
+    if (length > LONGEST_SHORT) return this.#bytes.slice(at + HEADER, at + HEADER + length)
+    return length === 0 ? undefined : unpacked(this.#words, (at + HEADER) >> 2, length)
   }
 
   /** Gives the bytes back. */
   clear(): void {
     this.#budget.used -= this.#size
-    this.#bytes = NO_BYTES
     this.#words = NO_WORDS
+    this.#view = undefined
     this.#size = 0
     this.#pending = undefined
     this.#head = 0
@@ -160,11 +165,14 @@ export class AnswerRing {
     return (size >> 2) + (id & (size / BYTES_PER_BUCKET - 1))
   }
 
+  get #bytes(): Uint8Array {
+    return (this.#view ??= new Uint8Array(this.#words.buffer))
+  }
+
   #allocate(size: number): void {
-    const memory = new ArrayBuffer(size + (4 * size) / BYTES_PER_BUCKET)
     this.#budget.used += size - this.#size
-    this.#bytes = new Uint8Array(memory)
-    this.#words = new Int32Array(memory)
+    this.#words = new Int32Array((size >> 2) + size / BYTES_PER_BUCKET)
+    this.#view = undefined
     this.#size = size
     this.#head = size
     this.#lapped = false
@@ -175,12 +183,12 @@ export class AnswerRing {
     const to = 2 * from
     const { peerBytes, share = peerBytes, bytes, used } = this.#budget
     if (to > peerBytes || (to > GRANTED && used + to - from > (to > share ? bytes / 2 : bytes))) return false
-    const former = this.#bytes
+    const former = this.#words
     const end = this.#head - from
     this.#allocate(to)
     // In the first turn the records lie one behind the other, from the beginning.
-    this.#bytes.set(former.subarray(0, end))
     const words = this.#words
+    words.set(former.subarray(0, end >> 2))
     for (let at = 0; at < end; ) {
       const word = at >> 2
       const bucket = this.#bucketOf(words[word + 3]! >>> 16)
@@ -193,8 +201,21 @@ export class AnswerRing {
   }
 }
 
+/** Writes a short answer as words. */
+const pack = (answer: Uint8Array, length: number, words: Int32Array, word: number): void => {
+  let from = 0
+  for (; from + 3 < length; from += 4)
+    words[word++] = answer[from]! | (answer[from + 1]! << 8) | (answer[from + 2]! << 16) | (answer[from + 3]! << 24)
+  for (let rest = 0; from < length; from++, rest += 8) words[word] = (rest === 0 ? 0 : words[word]!) | (answer[from]! << rest)
+}
+
+const unpacked = (words: Int32Array, word: number, length: number): Uint8Array => {
+  const answer = new Uint8Array(length)
+  for (let at = 0; at < length; at++) answer[at] = words[word + (at >> 2)]! >> (8 * (at & 3))
+  return answer
+}
+
 /** Records begin at multiples of four. */
 const aligned = (size: number): number => (size + 3) & ~3
 
-const NO_BYTES = new Uint8Array(0)
 const NO_WORDS = new Int32Array(0)

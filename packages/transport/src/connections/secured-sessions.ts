@@ -1,3 +1,4 @@
+import type { Peer } from '@iopa/context'
 import type { Endpoint, OwnedContext } from '@iopa/context/host'
 import { type SecuredChannel, type SecuredPeer, type SecuredReceiver, sameIdentity } from '../channels/secured-datagrams.ts'
 import type { Host, Subscription } from '../contract/host.ts'
@@ -26,7 +27,41 @@ export interface SecuredSessionsInit<State> {
   /** `server.Scheme` and `server.Protocol`. */
   readonly scheme: string
   readonly protocol: string
+  /** What `context.peer` is for the requests of a session; undefined where the protocol asks its clients nothing. */
+  readonly peer?: (this: SessionEndpoint<State>) => Peer | undefined
   readonly handlers: SessionHandlers<State>
+}
+
+/** The two ends of an association. Each session keeps one: what middleware may copy is a field of it. */
+export class SessionEndpoint<State> implements Endpoint {
+  readonly scheme: string
+  readonly protocol: string
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly tls: boolean = true
+  readonly sessionId: string
+  readonly rawTransport: unknown
+  readonly bodyLimit: number
+  /** Undefined until it has begun. */
+  session: SecuredSession<State> | undefined = undefined
+  declare readonly clientCertificate?: () => unknown
+  declare readonly peer?: (this: SessionEndpoint<State>) => Peer | undefined
+
+  constructor({ channel, scheme, protocol, host, peer: ask }: SecuredSessionsInit<State>, { id, proven, clientCertificate }: SecuredPeer) {
+    this.scheme = scheme
+    this.protocol = protocol
+    this.remoteAddress = proven.address
+    this.remotePort = proven.port
+    this.localAddress = channel.localAddress
+    this.localPort = channel.localPort
+    this.sessionId = id
+    this.rawTransport = channel.raw
+    this.bodyLimit = host.limits.body
+    if (clientCertificate !== undefined) this.clientCertificate = clientCertificate
+    if (ask !== undefined) this.peer = ask
+  }
 }
 
 /** What a session needs of those that it is one of. */
@@ -46,7 +81,7 @@ export class SecuredSession<State> {
   readonly peer: SecuredPeer
   readonly connection: OwnedContext
   /** The two ends as they were when it began. */
-  readonly endpoint: Endpoint
+  readonly endpoint: SessionEndpoint<State>
   /** What the protocol keeps for it. */
   state: State | undefined = undefined
   /** Datagrams that wait until CONNECT has its answer; null from then on. */
@@ -57,12 +92,13 @@ export class SecuredSession<State> {
   readonly #began: number
   #watched: ConnectionUser | undefined
 
-  constructor(owner: SessionOwner<State>, peer: SecuredPeer, connection: OwnedContext) {
+  constructor(owner: SessionOwner<State>, peer: SecuredPeer, connection: OwnedContext, endpoint: SessionEndpoint<State>) {
     this.#owner = owner
     this.peer = peer
     this.connection = connection
-    this.endpoint = connection.endpoint
-    this.#began = owner.counters.opened(this.endpoint)
+    this.endpoint = endpoint
+    this.#began = owner.counters.opened(endpoint)
+    endpoint.session = this
   }
 
   /** Looks whether middleware has set another user of the connection, or one that expires; to be called after each request, with that request. */
@@ -109,9 +145,10 @@ export class SecuredSessions<State> implements SecuredReceiver, SessionOwner<Sta
   opened(peer: SecuredPeer): void {
     const { host } = this
     const { user } = peer
-    const context = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint: this.endpointOf(peer), source: null })
+    const endpoint = this.endpointOf(peer)
+    const context = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint, source: null })
     if (user !== undefined) context['server.User'] = user
-    const session = new SecuredSession<State>(this, peer, context)
+    const session = new SecuredSession<State>(this, peer, context, endpoint)
     this.#sessions.set(peer, session)
     host.run(context, () => this.#admit(session))
   }
@@ -146,23 +183,9 @@ export class SecuredSessions<State> implements SecuredReceiver, SessionOwner<Sta
     }
   }
 
-  /** The two ends of an association. */
-  endpointOf(peer: SecuredPeer): Endpoint {
-    const { id, proven, clientCertificate } = peer
-    const { channel, scheme, protocol, host } = this.#init
-    return {
-      scheme,
-      protocol,
-      remoteAddress: proven.address,
-      remotePort: proven.port,
-      localAddress: channel.localAddress,
-      localPort: channel.localPort,
-      tls: true,
-      sessionId: id,
-      rawTransport: channel.raw,
-      bodyLimit: host.limits.body,
-      ...(clientCertificate === undefined ? undefined : { clientCertificate })
-    }
+  /** The two ends of an association, where it is now. */
+  endpointOf(peer: SecuredPeer): SessionEndpoint<State> {
+    return new SessionEndpoint(this.#init, peer)
   }
 
   #admit(session: SecuredSession<State>): void {
