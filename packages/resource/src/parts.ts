@@ -19,7 +19,7 @@ interface PartPlan {
 const PARAMS: PartPlan = {
   place: 'params',
   // Schemas may look at the prototype, which the params of a route do not have.
-  read: context => ({ ...context['iopa.Params'] }),
+  read: context => plainCopy(context['iopa.Params']),
   write: (request, value) => {
     request.params = value
   }
@@ -141,6 +141,12 @@ const recordOf = (fields: Iterable<readonly [string, string]>): Record<string, s
     }
   }
   return record
+}
+
+const plainCopy = (params: Readonly<Record<string, string>>): Record<string, string> => {
+  const copy: Record<string, string> = {}
+  for (const name in params) define(copy, name, params[name] as string)
+  return copy
 }
 
 /** `__proto__` is a name like any other. */
