@@ -423,7 +423,7 @@ interface ValueTarget {
 declare const applyValue: (answer: ValueTarget, value: unknown) => void;
 declare const checkBag: (bag: unknown) => asserts bag is Bag;
 interface BodyStream extends AsyncIterable<Uint8Array> {
-    bytes(limit: number, holder?: BodyHolder): Promise<Uint8Array>;
+    bytes(limit: number, holder?: BodyHolder): Uint8Array | Promise<Uint8Array>;
 }
 declare const bodyTooLarge: (limit: number) => IopaError;
 declare const holdBytes: (holder: BodyHolder | undefined, bytes: number, body?: object) => void;
@@ -574,6 +574,7 @@ declare class ContextFactory {
     promote(bag: Bag, parent?: Scope | Context | null): RunContext;
 }
 declare const isContext: (value: unknown) => value is Context;
+declare const jsonInMemory: (context: Context) => unknown;
 declare const isHttp: (scheme: string) => boolean;
 declare const noteNegotiation: (answer: AnswerFields, codecs: CodecTable) => void;
 interface PathLimits {
@@ -650,7 +651,7 @@ declare const parseAuthority: (authority: string, scheme: string) => {
 };
 declare const formatUrl: (scheme: string, host: string, port: number, path: string, query: string) => string;
 declare const valueType: (context: Context, value?: unknown) => string;
-export { AnswerFields, AnswerOwner, AnswerRecord, BEHIND, BodyHolder, ContextFactory, Encoded, HeaderMap, HeldBytes, OPEN, Payload, READ, RECORD, Reads, ReceivedParts, SCOPE, Scope, TrackedHeaders, abortable, addressGroup, answerToError, answerUnrun, applyValue, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead };
+export { AnswerFields, AnswerOwner, AnswerRecord, BEHIND, BodyHolder, ContextFactory, Encoded, HeaderMap, HeldBytes, OPEN, Payload, READ, RECORD, Reads, ReceivedParts, SCOPE, Scope, TrackedHeaders, abortable, addressGroup, answerToError, answerUnrun, applyValue, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, jsonInMemory, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead };
 export type { AnsweredContext, BodyStream, ChangeOrder, ChangeTerms, ContextInit, Endpoint, Environment, EnvironmentClock, InheritedKeys, OwnedContext, PathLimits, RequestSource, RunContext };
 
 // index.d.ts

@@ -1,6 +1,7 @@
 import type { Context } from '@iopa/appbuilder'
 import { type InputFault, type Schema, validate } from '@iopa/appbuilder/extension'
 import { isIopaError } from '@iopa/constants'
+import { jsonInMemory } from '@iopa/context/host'
 import type { ServedRequest } from './served-request.ts'
 
 /** One part of a request, and the schema for it. */
@@ -106,17 +107,21 @@ export const bodyPart = (schema: Schema | undefined, name: string, prepare: Prep
       return failed(request, value, error)
     }
   }
+  const wait = (request: ServedRequest): Promise<void> =>
+    request.context.json().then(
+      body => take(request, body),
+      async error => {
+        // A request without a body and its type has no value; no bytes under a type are malformed.
+        if (!isIopaError(error) || error.code !== 'malformed-json' || request.context['iopa.ContentType'] !== '') throw error
+        if ((await request.context.bytes()).length > 0) throw error
+        return take(request, undefined)
+      }
+    )
   return {
-    take: request =>
-      request.context.json().then(
-        body => take(request, body),
-        async error => {
-          // A request without a body and its type has no value; no bytes under a type are malformed.
-          if (!isIopaError(error) || error.code !== 'malformed-json' || request.context['iopa.ContentType'] !== '') throw error
-          if ((await request.context.bytes()).length > 0) throw error
-          return take(request, undefined)
-        }
-      )
+    take(request) {
+      const body = jsonInMemory(request.context)
+      return body === undefined ? wait(request) : (take(request, body) ?? undefined)
+    }
   }
 }
 
