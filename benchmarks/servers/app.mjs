@@ -14,7 +14,7 @@ const user = { id: 'ann' }
 
 const timing = (context, next) => {
   const began = performance.now()
-  context['server.OnSendingHeaders'](() => context.response.headers.set('server-timing', `total;dur=${(performance.now() - began).toFixed(1)}`))
+  context.onSendingHeaders(() => context.response.headers.set('server-timing', `total;dur=${(performance.now() - began).toFixed(1)}`))
   return next()
 }
 

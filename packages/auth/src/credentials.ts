@@ -6,15 +6,15 @@ export const LONGEST_CREDENTIALS = 8192
 
 const AMBIGUOUS = sharedError(400, 'ambiguous-credentials', 'Send these credentials once.')
 
-// The scheme, a space, and a token68 (RFC 9110 section 11.4).
-const CREDENTIALS = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) +([A-Za-z0-9\-._~+/]+=*)$/
+// RFC 9110 section 11.2.
+const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
+const SPACE = 32
 
 /** A field that a request must not have twice: two receivers could read different ones. @throws IopaError 400. */
 export const onlyField = (context: Context, name: string): string | undefined => {
-  const { headers } = context
-  const value = headers.get(name)
-  if (value !== undefined && headers.getAll(name).length > 1) throw AMBIGUOUS
-  return value
+  const values = context.headers.getAll(name)
+  if (values.length > 1) throw AMBIGUOUS
+  return values[0]
 }
 
 /** A query parameter that a request must not have twice. @throws IopaError 400. */
@@ -32,9 +32,12 @@ export const onlyParameter = (context: Context, name: string): string | undefine
 export const credentialsOf = (context: Context, scheme: string): string | undefined | null => {
   const field = onlyField(context, 'authorization')
   if (field === undefined || field.slice(0, scheme.length).toLowerCase() !== scheme) return undefined
-  if (field.length > scheme.length && field[scheme.length] !== ' ') return undefined
+  let at = scheme.length
+  if (field.length > at && field.charCodeAt(at) !== SPACE) return undefined
   if (field.length > LONGEST_CREDENTIALS) return null
-  return CREDENTIALS.exec(field)?.[2] ?? null
+  while (field.charCodeAt(at) === SPACE) at++
+  const credentials = field.slice(at)
+  return TOKEN68.test(credentials) ? credentials : null
 }
 
 /** A user name and a password. */

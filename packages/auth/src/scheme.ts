@@ -41,7 +41,8 @@ export const userOf = (verified: Verified, by: string, realm?: string): User | n
       new IopaError(500, 'bad-user', `What verifies users for '${by}' must give { id: '...' } with an id that is not empty, or nothing.`),
       'internal'
     )
-  return realm === undefined ? { ...verified, by } : { ...verified, by, realm }
+  // The id first: a literal that begins with a spread gets a hidden class of its own each time, which all who read the user pay for.
+  return realm === undefined ? { id, ...(verified as object), by } : { id, ...(verified as object), by, realm }
 }
 
 /** The same for a function that may take its time. */

@@ -17,8 +17,8 @@ const AsyncResource = (globalThis as HostProcess).process?.getBuiltinModule?.('n
 /** The present asynchronous context; null where the platform has none. A resource costs far less than `AsyncLocalStorage.snapshot()`. */
 export const asyncScope = (): AsyncScope | null => (AsyncResource === undefined ? null : new AsyncResource('IOPA', { requireManualDestroy: true }))
 
-/** A function that runs `fn` in the present asynchronous context. */
-export const inAsyncScope = <Args extends unknown[], R>(fn: (...args: Args) => R): ((...args: Args) => R) => {
+/** A function of at most one argument that runs `fn` in the present asynchronous context. */
+export const inAsyncScope = <Fn extends (arg: never) => unknown>(fn: Fn): Fn => {
   const scope = asyncScope()
-  return scope === null ? fn : (...args) => scope.runInAsyncScope(fn, undefined, ...args)
+  return scope === null ? fn : (((arg: never) => scope.runInAsyncScope(fn, undefined, arg)) as Fn)
 }

@@ -4,8 +4,8 @@ import type { BodyHolder } from './held-bytes.ts'
 
 /** A stream that can also be read whole, faster than by iterating; a transport may give one as body. */
 export interface BodyStream extends AsyncIterable<Uint8Array> {
-  /** All bytes; rejects with IopaError 413 beyond `limit` bytes. What it collects is counted with `holdBytes`. */
-  bytes(limit: number, holder?: BodyHolder): Promise<Uint8Array>
+  /** All bytes, at once where they are there; rejects with IopaError 413 beyond `limit` bytes. What it collects is counted with `holdBytes`. */
+  bytes(limit: number, holder?: BodyHolder): Uint8Array | Promise<Uint8Array>
 }
 
 /** The error for a body beyond its limit. */

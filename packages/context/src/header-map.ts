@@ -4,6 +4,9 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 // CR, LF and NUL would end the field or the message (RFC 9110 section 5.5).
 const BAD_VALUE = /[\0\r\n]/
 
+/** What makes a letter a small one; initials that differ by more are those of different names. */
+const LOWER = 0x20
+
 const badValue = (name: string): IopaError =>
   new IopaError(500, 'bad-header-value', `The value of header '${name}' is neither a string nor a list of strings.`)
 
@@ -115,10 +118,11 @@ export class HeaderMap implements HeaderFields {
   #find(name: string, from: number): number {
     const pairs = this.#pairs
     const length = name.length
+    const initial = name.charCodeAt(0) | LOWER
     let lower: string | undefined
     for (let at = from; at < pairs.length; at += 2) {
       const candidate = pairs[at] as string
-      if (candidate.length !== length) continue
+      if (candidate.length !== length || (candidate.charCodeAt(0) | LOWER) !== initial) continue
       if (candidate === name) return at
       lower ??= name.toLowerCase()
       if (candidate.toLowerCase() === lower) return at

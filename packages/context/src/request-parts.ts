@@ -199,6 +199,22 @@ export class RequestParts {
     return this.#json
   }
 
+  /** What `json()` gives, for a body that is in memory and not long; undefined where that must be awaited, or fails. */
+  jsonInMemory(holder: BodyReader, codecs: CodecTable): unknown {
+    if (this.#json !== null) return undefined
+    try {
+      const type = this.contentType
+      checkJsonType(type, codecs)
+      const bytes = this.#read(holder, this.#isHeaderless)
+      if (!(bytes instanceof Uint8Array) || bytes.length > UNCOUNTED) return undefined
+      const value = decodeJson(bytes, type, codecs, holder)
+      this.#json = Promise.resolve(value)
+      return value
+    } catch {
+      return undefined
+    }
+  }
+
   /** Host and port as the peer addressedAs them; those of the endpoint where it named none. */
   readAuthority(scheme: string): void {
     const addressedAs = this.#source?.addressedAs

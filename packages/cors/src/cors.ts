@@ -1,6 +1,6 @@
 import type { Context, Next } from '@iopa/appbuilder'
 import { type AppHandle, type Extension, markFactory, optionError } from '@iopa/appbuilder/extension'
-import { isHttp } from '@iopa/context/host'
+import { beforeSealing, isHttp, RECORD, type RunContext } from '@iopa/context/host'
 import { type CorsOptions, checkCorsOptions } from './options.ts'
 import { type OriginCheck, originCheck } from './origins.ts'
 import { RouteMethods, USUAL_METHODS } from './route-methods.ts'
@@ -74,7 +74,7 @@ class Policy {
       if (method !== undefined) return this.#preflight(context, allowed)
     }
     // Last of all callbacks: what handlers and middleware within have set is there.
-    if (this.#check !== undefined) context.response.onSendingHeaders(() => this.#write(context.response.headers, allowed))
+    if (this.#check !== undefined) beforeSealing((context as RunContext)[RECORD], () => this.#write(context.response.headers, allowed))
     else this.#write(context.response.headers, allowed)
     return next()
   }

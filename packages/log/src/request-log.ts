@@ -106,7 +106,8 @@ export class RequestRecords {
       const value = context['iopa.Headers'].get(name)
       if (value !== undefined) shown[name] = redaction.header(name, value)
     }
-    const complete: Record<string, unknown> = { ...record }
+    // Not by a spread, after which each object that gets a further field has a hidden class of its own.
+    const complete: Record<string, unknown> = Object.assign({} as Record<string, unknown>, record)
     if (headers.length > 0) complete['headers'] = shown
     for (const name of redaction.fields)
       if (complete[name] !== undefined)

@@ -1,6 +1,7 @@
 import type { Context } from '@iopa/appbuilder'
 import { type InputFault, type Schema, validate } from '@iopa/appbuilder/extension'
 import { isIopaError } from '@iopa/constants'
+import { jsonInMemory } from '@iopa/context/host'
 import type { ServedRequest } from './served-request.ts'
 
 /** One part of a request, and the schema for it. */
@@ -19,7 +20,7 @@ interface PartPlan {
 const PARAMS: PartPlan = {
   place: 'params',
   // Schemas may look at the prototype, which the params of a route do not have.
-  read: context => ({ ...context['iopa.Params'] }),
+  read: context => plainCopy(context['iopa.Params']),
   write: (request, value) => {
     request.params = value
   }
@@ -106,17 +107,21 @@ export const bodyPart = (schema: Schema | undefined, name: string, prepare: Prep
       return failed(request, value, error)
     }
   }
+  const wait = (request: ServedRequest): Promise<void> =>
+    request.context.json().then(
+      body => take(request, body),
+      async error => {
+        // A request without a body and its type has no value; no bytes under a type are malformed.
+        if (!isIopaError(error) || error.code !== 'malformed-json' || request.context['iopa.ContentType'] !== '') throw error
+        if ((await request.context.bytes()).length > 0) throw error
+        return take(request, undefined)
+      }
+    )
   return {
-    take: request =>
-      request.context.json().then(
-        body => take(request, body),
-        async error => {
-          // A request without a body and its type has no value; no bytes under a type are malformed.
-          if (!isIopaError(error) || error.code !== 'malformed-json' || request.context['iopa.ContentType'] !== '') throw error
-          if ((await request.context.bytes()).length > 0) throw error
-          return take(request, undefined)
-        }
-      )
+    take(request) {
+      const body = jsonInMemory(request.context)
+      return body === undefined ? wait(request) : (take(request, body) ?? undefined)
+    }
   }
 }
 
@@ -141,6 +146,12 @@ const recordOf = (fields: Iterable<readonly [string, string]>): Record<string, s
     }
   }
   return record
+}
+
+const plainCopy = (params: Readonly<Record<string, string>>): Record<string, string> => {
+  const copy: Record<string, string> = {}
+  for (const name in params) define(copy, name, params[name] as string)
+  return copy
 }
 
 /** `__proto__` is a name like any other. */

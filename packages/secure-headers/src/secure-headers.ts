@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Context, defineMiddleware, type Next } from '@iopa/appbuilder'
 import { type DefinedMiddleware, markFactory } from '@iopa/appbuilder/extension'
-import { HeaderMap, isHttp } from '@iopa/context/host'
+import { beforeSealing, HeaderMap, isHttp, RECORD, type RunContext } from '@iopa/context/host'
 import { ContentSecurityPolicy } from './content-security-policy.ts'
 import { CrossSite } from './cross-site.ts'
 import { SECURE_HEADERS_KEYS } from './keys.ts'
@@ -74,7 +74,7 @@ class FieldSet {
     const { response } = context
     const nonce = randomBytes(16).toString('base64')
     context['csp.Nonce'] = nonce
-    response.onSendingHeaders(() => {
+    beforeSealing((context as RunContext)[RECORD], () => {
       // The page that the browser has kept has the nonce, and the policy, of its own answer.
       if (response.status === 304) return
       for (const [name, policy] of this.#policies) if (!response.headers.has(name)) response.headers.set(name, policy.text(nonce))

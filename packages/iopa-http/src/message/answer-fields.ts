@@ -39,8 +39,13 @@ export const statedLength = (answer: SealedAnswer): number | null => {
 }
 
 /** True when a handler has asked to close the connection. */
-export const asksToClose = (answer: SealedAnswer): boolean =>
-  answer.headerPairs.length > 0 && answer.headers.getAll('connection').some(value => value.toLowerCase().includes('close'))
+export const asksToClose = ({ headerPairs }: SealedAnswer): boolean => {
+  for (let at = 0; at < headerPairs.length; at += 2) {
+    const name = headerPairs[at] as string
+    if (name.length === 10 && name.toLowerCase() === 'connection' && (headerPairs[at + 1] as string).toLowerCase().includes('close')) return true
+  }
+  return false
+}
 
 /** True for a status whose answer never has a body (RFC 9110 section 6.4.1). */
 export const isBodyless = (status: number): boolean => status === 204 || status === 304 || status < 200

@@ -19,6 +19,10 @@ export const LAST_CHUNK = '0\r\n\r\n'
 /** The line before a chunk of `length` bytes; CR LF follows the chunk. */
 export const chunkSize = (length: number): string => `${length.toString(16)}\r\n`
 
+/** Names and values whose lines are kept, and the longest value. */
+const KEPT = 32
+const LONGEST_KEPT = 128
+
 /** Writes heads of answers; what is the same in most of them is written once. */
 export class AnswerHeads {
   readonly #clock: Clock
@@ -26,6 +30,9 @@ export class AnswerHeads {
   readonly #statuses = new Map<number, { readonly reason: string; readonly line: string }>()
   /** What an answer says that is not the last one (RFC 9112 appendix C.2.2). */
   readonly #persistent: string
+  /** Fields of earlier answers by their place, and their lines: the next answer has most of them at the same place. */
+  readonly #fields: (string | undefined)[] = Array<string | undefined>(KEPT).fill(undefined)
+  readonly #lines: string[] = Array<string>(KEPT / 2).fill('')
   #date = ''
   #dateLine = ''
   #dated: unknown = null
@@ -51,11 +58,8 @@ export class AnswerHeads {
     let dated = false
     for (let at = 0; at < pairs.length; at += 2) {
       const name = pairs[at] as string
-      if (isOfConnection(name)) continue
-      const value = pairs[at + 1] as string
-      if (!checkField(name, value)) this.ascii = false
       if (name.length === 4 && name.toLowerCase() === 'date') dated = true
-      text += `${name}: ${value}\r\n`
+      text += this.#field(at, name, pairs[at + 1] as string)
     }
     if (type !== '') text += this.#typeField(type)
     if (length >= 0) text += `content-length: ${length}\r\n`
@@ -95,6 +99,21 @@ export class AnswerHeads {
     if (!checkValue(reason, 'The reason phrase')) this.ascii = false
     const line = `HTTP/1.1 ${status} ${reason}\r\n`
     if (known === undefined && this.ascii) this.#statuses.set(status, { reason, line })
+    return line
+  }
+
+  /** The line of a field at its place among the pairs; empty for one of the connection. */
+  #field(at: number, name: string, value: string): string {
+    const last = this.#fields
+    if (last[at] === name && last[at + 1] === value) return this.#lines[at >> 1] as string
+    if (isOfConnection(name)) return ''
+    const line = `${name}: ${value}\r\n`
+    if (!checkField(name, value)) this.ascii = false
+    else if (at < KEPT && value.length <= LONGEST_KEPT) {
+      last[at] = name
+      last[at + 1] = value
+      this.#lines[at >> 1] = line
+    }
     return line
   }
 

@@ -100,8 +100,8 @@ export class RequestBody implements BodyStream, BodyReader {
     return this.#wanted && !this.#ended && this.#error === null
   }
 
-  /** All bytes. @throws IopaError 413 beyond `limit`, 400 when the body cannot be read to its end. */
-  bytes(limit: number, holder?: BodyHolder): Promise<Uint8Array> {
+  /** All bytes, at once where they have come; rejects with IopaError 413 beyond `limit`, 400 when the body cannot be read to its end. */
+  bytes(limit: number, holder?: BodyHolder): Uint8Array | Promise<Uint8Array> {
     try {
       this.#begin()
       this.#holder = holder
@@ -111,7 +111,7 @@ export class RequestBody implements BodyStream, BodyReader {
       if (whole === null) return this.#collect(new ByteCollector())
       holdBytes(holder, whole.length)
       this.#ended = true
-      return Promise.resolve(whole)
+      return whole
     } catch (error) {
       return Promise.reject(error)
     }
