@@ -85,6 +85,7 @@ interface TransmissionParameters {
 interface MulticastOptions {
     readonly groups?: boolean | readonly string[];
     readonly interface?: string;
+    readonly hops?: number;
 }
 interface CoapOptions extends ExtensionOptions {
     readonly host?: string;
@@ -127,6 +128,7 @@ declare module "@iopa/constants" {
         "coap.Confirmable": boolean;
         "coap.Options": readonly RawOption[];
         "coap.TokenLength": number;
+        "coap.StreamAnswer": boolean;
         "coap.ResponseOptions": readonly RawOption[];
         "coap.CollectFor": number;
     }
