@@ -5,8 +5,20 @@
 import { Context, Next } from "@iopa/appbuilder";
 import { Extension } from "@iopa/appbuilder/extension";
 import { ConnectOptions, Client } from "@iopa/transport";
+interface TargetCredentials {
+    readonly query?: string;
+    readonly options?: readonly (readonly [
+        number: number,
+        value?: Uint8Array | string | number
+    ])[];
+}
+type CredentialsFor = (target: string, context: Context) => TargetCredentials | undefined | Promise<TargetCredentials | undefined>;
 interface UpstreamClient {
     connect(url: string | URL, options?: ConnectOptions): Promise<Client>;
+}
+interface CacheBounds {
+    readonly entries?: number;
+    readonly size?: number;
 }
 interface CoapProxyOptions {
     readonly targets?: readonly (string | URL)[];
@@ -17,6 +29,10 @@ interface CoapProxyOptions {
     readonly idleTimeout?: number;
     readonly timeout?: number;
     readonly observations?: number;
+    readonly largestAnswer?: number;
+    readonly cache?: CacheBounds | false;
+    readonly credentials?: CredentialsFor;
+    readonly networks?: readonly string[];
     readonly lookup?: (host: string) => Promise<string>;
 }
 type CoapProxyExtension = Extension<Record<never, never>> & {
@@ -24,4 +40,4 @@ type CoapProxyExtension = Extension<Record<never, never>> & {
 };
 declare const coapProxy: (options: CoapProxyOptions) => CoapProxyExtension;
 export { coapProxy };
-export type { CoapProxyExtension, CoapProxyOptions, UpstreamClient };
+export type { CacheBounds, CoapProxyExtension, CoapProxyOptions, CredentialsFor, TargetCredentials, UpstreamClient };

@@ -92,6 +92,7 @@ interface DatagramAddress {
     readonly shared?: boolean;
     readonly spread?: boolean;
     readonly multicastInterface?: string | undefined;
+    readonly multicastHops?: number | undefined;
     readonly peer?: {
         readonly address: string;
         readonly port: number;

@@ -41,7 +41,7 @@ const dotted = (high: number, low: number): string => `${high >> 8}.${high & 255
 const startsWith = (groups: readonly number[], ...prefix: readonly number[]): boolean => prefix.every((group, at) => group === groups[at])
 
 /** One spelling for each address: without zone, in lower case, and as IPv4 where it is a mapped one (RFC 4291 section 2.5.5.2). */
-export const canonical = (address: string): string => {
+const canonical = (address: string): string => {
   const bare = address.replace(/%.*$/, '').toLowerCase()
   if (isIP(bare) !== 6) return bare
   const text = new URL(`http://[${bare}]`).hostname.slice(1, -1)

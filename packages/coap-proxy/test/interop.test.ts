@@ -64,8 +64,10 @@ describeWith('coap-server-notls', 'the proxy between programs of others', () => 
     const body = 'x'.repeat(30_000)
     const put = await runClient(CLIENT, '-m', 'put', '-b', '1024', '-e', body, '-P', proxy, `${theirs}/example_data`)
     expect(put.received.at(-1)?.code).toMatch(/^2\.0[14]$/)
+    // What is kept is answered at once: libcoap 4.3.1 drops a separate answer in blocks to a request with Proxy-Uri.
+    expect(await (await fetch(`${web}hc/${theirs}/example_data`)).text()).toBe(body)
     const got = await runClient(CLIENT, '-m', 'get', '-P', proxy, `${theirs}/example_data`)
-    expect(got.received.reduce((length, { payload }) => length + (payload?.length ?? 0), 0)).toBeGreaterThanOrEqual(30_000)
+    expect(got.received.filter(({ code }) => code === '2.05')).toHaveLength(30)
     const watching = startClient(CLIENT, ['-v', '6', '-m', 'get', '-s', '3', '-P', proxy, `${theirs}/time`])
     await watching.done
     expect(watching.output().match(/c:2\.05/g)?.length).toBeGreaterThan(2)

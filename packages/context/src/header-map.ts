@@ -3,6 +3,8 @@ import { type HeaderFields, type HeadersInit, IopaError } from '@iopa/constants'
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 // CR, LF and NUL would end the field or the message (RFC 9110 section 5.5).
 const BAD_VALUE = /[\0\r\n]/
+/** Fields that carry credentials, which do not belong into a log. */
+const SECRET = /^(?:proxy-)?authorization$|^(?:set-)?cookie$/i
 
 /** What makes a letter a small one; initials that differ by more are those of different names. */
 const LOWER = 0x20
@@ -148,6 +150,18 @@ export class HeaderMap implements HeaderFields {
     return this.#pairs
   }
 }
+
+// Node's console and test runners print with this method: the fields, but for the values of credentials.
+Object.defineProperty(HeaderMap.prototype, Symbol.for('nodejs.util.inspect.custom'), {
+  value(this: HeaderMap): Record<string, string | readonly string[]> {
+    const fields: Record<string, string | readonly string[]> = {}
+    for (const [name] of this) {
+      const values = SECRET.test(name) ? ['***'] : this.getAll(name)
+      Object.defineProperty(fields, name.toLowerCase(), { value: values.length === 1 ? values[0] : values, enumerable: true, configurable: true })
+    }
+    return fields
+  }
+})
 
 /** Writes headers over those that are there: a field of the same name is replaced. */
 export const assignHeaders = (target: HeaderMap, init: HeadersInit): void => {

@@ -26,6 +26,8 @@ export interface MulticastOptions {
   readonly groups?: boolean | readonly string[]
   /** Name of the interface, or one of its addresses, that groups are joined on and that requests to groups leave by; the system chooses unless given. */
   readonly interface?: string
+  /** Networks in which requests to groups go, from 1 to 255: each router on the way takes one off. 1 unless given: they stay in the network of the interface. */
+  readonly hops?: number
 }
 
 /** Options of `coap()`. */
@@ -140,6 +142,8 @@ export interface CoapSettings {
   readonly groups: boolean | readonly string[]
   /** The interface of multicast; the system chooses unless given. */
   readonly multicastInterface: string | undefined
+  /** Networks in which requests to groups go; that of the system unless given. */
+  readonly multicastHops: number | undefined
   /** True where a multicast request gets a response for /.well-known/core alone. */
   readonly discoveryOnly: boolean
   /** Milliseconds between pings of a client while it observes; undefined for none. */
@@ -152,7 +156,7 @@ export const settingsOf = (options: CoapOptions, caller: unknown): CoapSettings 
   checkTlsOptions('coap()', options.tls, caller, { port: true })
   const { dtls, udp = dtls === undefined, tcp = false, blockSize = 1024, collectUpTo = 16_384, amplification = 3 } = options
   const { keepAlive, multicastServes = dtls === undefined ? 'everything' : 'discovery' } = options
-  const { groups, interface: multicastInterface } = multicastOf(options.multicast, caller)
+  const { groups, interface: multicastInterface, hops: multicastHops } = multicastOf(options.multicast, caller)
   const szx = szxFor(blockSize)
   if (keepAlive !== undefined && (!Number.isFinite(keepAlive) || keepAlive < 1000))
     throw optionError(`keepAlive is a number of milliseconds from 1000, not ${String(keepAlive)}.`)
@@ -190,6 +194,7 @@ export const settingsOf = (options: CoapOptions, caller: unknown): CoapSettings 
     extensions: extensionsOf(options),
     groups,
     multicastInterface,
+    multicastHops,
     discoveryOnly: multicastServes === 'discovery',
     keepAlive
   })
@@ -199,8 +204,10 @@ export const settingsOf = (options: CoapOptions, caller: unknown): CoapSettings 
 const multicastOf = (given: CoapOptions['multicast'], caller: unknown): Required<Pick<MulticastOptions, 'groups'>> & MulticastOptions => {
   const options: MulticastOptions =
     typeof given === 'object' && 'length' in given ? { groups: given } : typeof given === 'object' ? given : { groups: given ?? false }
-  checkOptions('multicast of coap()', options, { groups: true, interface: 'text' }, caller)
-  const { groups = true } = options
+  checkOptions('multicast of coap()', options, { groups: true, interface: 'text', hops: true }, caller)
+  const { groups = true, hops = 1 } = options
+  if (!Number.isInteger(hops) || hops < 1 || hops > 255)
+    throw optionError(`'hops' of multicast is a whole number from 1 to 255, not ${String(hops)}.`)
   for (const group of typeof groups === 'boolean' ? [] : groups)
     if (!isMulticast(group)) throw optionError(`'${group}' is no address of a multicast group, such as 224.0.1.187.`)
   return { ...options, groups }

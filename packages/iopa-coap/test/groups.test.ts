@@ -52,6 +52,17 @@ const texts = async (client: Client, path: string, options = {}): Promise<string
 }
 
 describe('a client of a group (RFC 7252 section 8)', () => {
+  test('sends as far as multicast.hops says', async () => {
+    const machine = virtualNetwork({ clock: virtualClock() }).machine('10.0.0.2')
+    const bound: unknown[] = []
+    const network = { ...machine, bind: (address: Parameters<typeof machine.bind>[0]) => (bound.push(address.multicastHops), machine.bind(address)) }
+    const app = new App({ logger: false }).use(coap({ multicast: { hops: 3 }, network }))
+    await app.connect(`coap://${GROUP}`)
+    expect(bound).toEqual([3])
+    await app.close()
+    for (const hops of [0, 256, 1.5]) expect(() => coap({ multicast: { hops } })).toThrow(/hops/)
+  })
+
   test('collects one answer of each member, with its URL, for the time of the leisure', async () => {
     const { clock, client, close } = await group()
     const began = clock.now()

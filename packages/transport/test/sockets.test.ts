@@ -86,6 +86,19 @@ describe('socketNetwork', () => {
     taken.close()
   })
 
+  test('sends multicast datagrams through as many routers as the address says', async () => {
+    const set: number[] = []
+    const createSocket = (options: dgram.SocketOptions) => {
+      const socket = dgram.createSocket(options)
+      const { setMulticastTTL } = socket
+      socket.setMulticastTTL = hops => (set.push(hops), setMulticastTTL.call(socket, hops))
+      return socket
+    }
+    const network = datagramNetwork({ createSocket: options => createSocket(options as dgram.SocketOptions) })
+    for (const multicastHops of [undefined, 4]) await (await network.bind({ host: '127.0.0.1', port: 0, multicastHops })).close()
+    expect(set).toEqual([4])
+  })
+
   test('enables TCP keep-alive, so that vanished peers are detected', async () => {
     const asked: object[] = []
     const server = Object.assign(new EventEmitter(), {

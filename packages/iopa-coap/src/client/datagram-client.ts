@@ -47,7 +47,7 @@ export const openDatagrams = async (init: LinkInit, serve: ServeDatagrams): Prom
   signal.throwIfAborted()
   const any = address.includes(':') ? '::' : '0.0.0.0'
   if (isMulticast(address)) {
-    const group = await network.bind({ host: any, port: 0, multicastInterface: settings.multicastInterface })
+    const group = await network.bind({ host: any, port: 0, multicastInterface: settings.multicastInterface, multicastHops: settings.multicastHops })
     const openMember = (url: URL, own: AbortSignal): Promise<Link> => openDatagrams({ ...init, url, options: { ...options, signal: own } }, serve)
     return new GroupLink({
       channel: group,

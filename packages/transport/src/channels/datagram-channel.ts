@@ -32,6 +32,8 @@ export interface DatagramAddress {
   readonly spread?: boolean
   /** Name of the interface, or one of its addresses, that multicast datagrams leave by and groups are joined on; the system chooses unless given. */
   readonly multicastInterface?: string | undefined
+  /** Routers that multicast datagrams may pass, from 1 to 255 (IPv4 TTL, IPv6 hop limit); 1 unless given: they stay in the network. */
+  readonly multicastHops?: number | undefined
   /** The only endpoint that the channel exchanges datagrams with: where the system knows that nothing listens there, it says so (ECONNREFUSED). */
   readonly peer?: { readonly address: string; readonly port: number } | undefined
 }

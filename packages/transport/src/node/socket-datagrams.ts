@@ -13,6 +13,7 @@ interface DatagramSocketLike {
   send(bytes: Uint8Array, sent: (error: Error | null) => void): void
   connect(port: number, address: string, connected: (error?: Error) => void): void
   setMulticastInterface(address: string): void
+  setMulticastTTL(hops: number): void
   addMembership(group: string, multicastInterface?: string): void
   close(done: () => void): unknown
 }
@@ -81,7 +82,7 @@ class SocketDatagramChannel implements DatagramChannel {
 
 /** The network of `node:dgram`; a test may give another module. */
 export const datagramNetwork = (dgram: DgramModule = nodeDgram): DatagramNetwork => ({
-  bind: ({ host, port, shared = false, spread = false, multicastInterface, peer }: DatagramAddress) =>
+  bind: ({ host, port, shared = false, spread = false, multicastInterface, multicastHops, peer }: DatagramAddress) =>
     new Promise((resolve, reject) => {
       const family = host.includes(':') ? 6 : 4
       const outgoing = multicastInterface === undefined ? undefined : interfaceFor(multicastInterface, family)
@@ -112,6 +113,7 @@ export const datagramNetwork = (dgram: DgramModule = nodeDgram): DatagramNetwork
         }
         try {
           if (outgoing !== undefined) socket.setMulticastInterface(outgoing)
+          if (multicastHops !== undefined) socket.setMulticastTTL(multicastHops)
         } catch (error) {
           failed(error as Error)
           return
