@@ -64,7 +64,7 @@ const home = async (scheme: 'coap' | 'coap+tcp', conditions: Record<string, numb
 }
 
 describe.each([
-  ['coap', { loss: 0.1, duplicates: 0.1, reordering: 0.1, seed: 3 }],
+  ['coap', { loss: 0.1, duplication: 0.1, reordering: 0.1, seed: 3 }],
   ['coap+tcp', {}]
 ] as const)('OSCORE over %s', (scheme, conditions) => {
   test('gives each of two users at one address what is theirs', async () => {
