@@ -93,7 +93,7 @@ test(`${RUNS} runs over bad networks carry all bodies, or give up`, { timeout: 3
   for (let seed = FIRST; seed < FIRST + RUNS; seed++) {
     const kind = await run(seed)
     kinds[kind] = (kinds[kind] ?? 0) + 1
+    if ((seed - FIRST) % 50 === 49) console.log(`${seed - FIRST + 1} runs`, kinds)
   }
-  if (RUNS > 100) console.log(kinds)
   expect(kinds['given up'] ?? 0).toBeLessThanOrEqual(RUNS / 4)
 })
