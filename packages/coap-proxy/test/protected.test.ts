@@ -38,6 +38,19 @@ describe('OSCORE through the proxy', () => {
     await here.close()
   })
 
+  test('hands on what the server answers though the client wants no success: what it is cannot be seen here', async () => {
+    const here = await site()
+    const client = await here.connect()
+    await here.clock.runUntil(client.send(viaProxy('/state')))
+    const quiet = (path: string) => {
+      const { 'coap.Options': options, ...request } = viaProxy(path)
+      return client.send({ ...request, 'coap.Options': [...options, [258, 2]] })
+    }
+    expect((await here.clock.runUntil(quiet('/none'))).status).toBe(404)
+    expect((await here.clock.runUntil(quiet('/state'))).status).toBe(204)
+    await here.close()
+  })
+
   test('refuses what is not protected at the server, through the proxy as well', async () => {
     const here = await virtualSite({ server: { protect: oscore({ contexts: [SERVER_CONTEXT], require: true }) } })
     const client = await here.connect()

@@ -243,6 +243,24 @@ describe('an upload', () => {
     expect(here.seen).toEqual(['put ann', 'read 7178'])
   })
 
+  test('takes no block of another body of its user: blocks inside are bound by their Request-Tag (RFC 9175 section 3)', async () => {
+    await using here = await home()
+    const ann = await here.user(ANN)
+    const peer = await here.socket('10.0.0.2')
+    const send = async (tag: number, num: number, more: boolean): Promise<string> => {
+      const options: MessageOption[] = [
+        [OPTION.BLOCK1, Uint8Array.of((num << 4) | (more ? 8 : 0) | 6)],
+        [OPTION.REQUEST_TAG, Uint8Array.of(tag)]
+      ]
+      const request = await ann.seal(CODE.PUT, options, Buffer.alloc(more ? 1024 : 10 + tag))
+      return formatCode(((await request.open(plainOf(await peer.ask(bytesOf(request.message))))) as PlainMessage).code)
+    }
+    expect([await send(1, 0, true), await send(2, 0, true), await send(1, 1, false)]).toEqual(['2.31', '2.31', '2.04'])
+    // The last block of the second body does not end the first one again, and one of a third is refused.
+    expect([await send(1, 1, false), await send(3, 1, false), await send(2, 1, false)]).toEqual(['4.08', '4.08', '2.04'])
+    expect(here.seen).toEqual(['put ann', 'read 1035', 'put ann', 'read 1036'])
+  })
+
   test('ends when its user is revoked, and no block of another user continues it', async () => {
     await using here = await home()
     const [ann, bob] = [await here.user(ANN), await here.user(BOB)]

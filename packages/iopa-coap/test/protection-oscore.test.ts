@@ -64,7 +64,7 @@ const home = async (scheme: 'coap' | 'coap+tcp', conditions: Record<string, numb
 }
 
 describe.each([
-  ['coap', { loss: 0.1, duplicates: 0.1, reordering: 0.1, seed: 3 }],
+  ['coap', { loss: 0.1, duplication: 0.1, reordering: 0.1, seed: 3 }],
   ['coap+tcp', {}]
 ] as const)('OSCORE over %s', (scheme, conditions) => {
   test('gives each of two users at one address what is theirs', async () => {
@@ -139,6 +139,33 @@ test.each([
   }
   expect(Buffer.compare(Buffer.from(await (await here.clock.runUntil(ann.get('/body'))).bytes()), body)).toBe(0)
   await here.close()
+})
+
+test('no token recurs within one security association, over all its links (RFC 9175 section 4.2)', async () => {
+  const clock = virtualClock({ start: 1_700_000_000_000 })
+  const network = virtualNetwork({ clock })
+  const tokens: string[] = []
+  network.script = ({ to, bytes }) => {
+    // Requests of the client: confirmable, with a code below 2.00.
+    if (to.address === SERVER && bytes[0]! >> 4 === 4 && bytes[1]! > 0 && bytes[1]! < 64)
+      tokens.push(Buffer.from(bytes.subarray(4, 4 + (bytes[0]! & 15))).toString('hex'))
+    return undefined
+  }
+  const server = new App({ logger: false, clock }).use(
+    coap({ host: SERVER, clock, network: network.machine(SERVER), protect: oscore({ contexts: [CONTEXTS.ann.server], require: true }) })
+  )
+  server.use(() => 'on')
+  await server.listen()
+  const protect = oscore({ contexts: [CONTEXTS.ann.client('coap')] })
+  const app = new App({ logger: false, clock }).use(coap({ clock, network: network.machine('10.0.0.2'), protect }))
+  for (let link = 0; link < 6; link++) {
+    const [one, other] = [await clock.runUntil(app.connect(`coap://${SERVER}`)), await clock.runUntil(app.connect(`coap://${SERVER}`))]
+    for (let count = 0; count < 5; count++) await clock.runUntil(Promise.all([one.get('/state'), other.get('/state')]))
+    await clock.runUntil(Promise.all([one.close(), other.close()]))
+  }
+  expect(tokens.length).toBeGreaterThanOrEqual(60)
+  expect(new Set(tokens).size).toBe(tokens.length)
+  await clock.runUntil(Promise.all([app.close({ timeout: 1000 }), server.close({ timeout: 1000 })]))
 })
 
 test('OSCORE over real sockets, UDP and TCP', async () => {

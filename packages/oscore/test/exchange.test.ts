@@ -72,7 +72,7 @@ describe('an exchange', () => {
     ]
     const { message } = await protect(client, { code: 0x03, options, payload: Buffer.from('on') })
     expect(message.code).toBe(0x02)
-    expect(message.options.map(([number]) => number)).toEqual([3, 7, 9, 16])
+    expect(message.options.map(([number]) => number)).toEqual([3, 7, 9, 16, 258])
     const opened = await mustOpen(server, message)
     expect(plain(opened.message)).toEqual(plain({ code: 0x03, options, payload: Buffer.from('on') }))
   })

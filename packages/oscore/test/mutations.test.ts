@@ -1,38 +1,12 @@
-// Bytes of valid messages are changed: nothing of that is accepted, and nothing throws anything but an IopaError. OSCORE_MUTATIONS=1000000 is the long form.
-import { seededRandom, type VirtualClock, virtualClock } from '@iopa/testing'
+// Bytes of valid messages are changed: nothing of that is accepted, and nothing throws anything but an IopaError. IOPA_MUTATIONS=100000 is a long run.
+import { type VirtualClock, virtualClock } from '@iopa/testing'
 import { type ActiveProtection, isIopaError, type MessageOption, type PlainMessage, type ProtectedRequest } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { decodeOscoreOption, encodeOscoreOption } from '../src/messages/oscore-option.ts'
 import { decodePlaintext, encodePlaintext } from '../src/messages/plaintext.ts'
 import { splitProxyUri } from '../src/messages/proxy-uri.ts'
+import { below, COUNT, mutated, Outcomes, random, TIMEOUT } from './mutation.ts'
 import { CLIENT, CONTENT, exchange, GET, isOpened, MemoryStore, mustOpen, plain, protect, SERVER, SOURCE, startPeer } from './peers.ts'
-
-const COUNT = Number(process.env['OSCORE_MUTATIONS'] ?? 1000)
-const TIMEOUT = { timeout: 20_000 + COUNT * 20 }
-const random = seededRandom(20_261_130)
-const below = (most: number): number => Math.floor(random() * most)
-
-/** Flips, cuts, extends, swaps or fills a part of the bytes. */
-const mutated = (bytes: Uint8Array): Uint8Array => {
-  const copy = new Uint8Array(bytes)
-  const at = below(copy.length + 1)
-  switch (below(6)) {
-    case 0:
-      if (copy.length > 0) copy[at % copy.length]! ^= 1 << below(8)
-      return copy
-    case 1:
-      if (copy.length > 0) copy[at % copy.length] = below(256)
-      return copy
-    case 2:
-      return copy.subarray(0, at)
-    case 3:
-      return Uint8Array.from([...copy, ...Array.from({ length: below(20) }, () => below(256))])
-    case 4:
-      return Uint8Array.from([...copy.subarray(at), ...copy.subarray(0, at)])
-    default:
-      return copy.fill(below(256), at, at + below(9))
-  }
-}
 
 const mutatedMessage = (message: PlainMessage): PlainMessage => {
   const which = below(3)
@@ -98,6 +72,40 @@ describe.each([
       }
     }
   })
+})
+
+test(`of the responses that ask for a fresh request, or for new keys, are refused (${COUNT})`, TIMEOUT, async () => {
+  const outcomes = new Outcomes()
+  for (const [kind, stored] of [
+    ['Echo', true],
+    ['R2', false]
+  ] as const) {
+    const { client, server, clock } = await pair(stored)
+    for (let count = 0; count < COUNT; count += 20) {
+      await clock.advance(100)
+      const request = await protect(client, GET('light'))
+      const opening = await server.open(request.message, SOURCE)
+      if (opening === undefined || isOpened(opening)) throw new Error('the server asks for nothing')
+      for (let at = 0; at < 20; at++) {
+        const message = mutatedMessage(opening.refusal)
+        try {
+          const answer = await request.open(message)
+          outcomes.count(kind, answer === undefined ? 'dropped' : 'opened')
+          if (answer !== undefined) expect(protectedPart(message)).toBe(protectedPart(opening.refusal))
+        } catch (error) {
+          if (!isIopaError(error)) throw error
+          outcomes.count(kind, error.code)
+        }
+      }
+      // With keys that it has taken the client sends in another context.
+      if (!stored) await client.close()
+      if (!stored) break
+    }
+    if (stored) expect((await exchange(client, server, GET('light'))).answer.code).toBe(0x45)
+  }
+  outcomes.print()
+  expect(outcomes.of('Echo')).toEqual(expect.arrayContaining(['bad-answer', 'opened']))
+  expect(outcomes.of('R2')).toContain('bad-answer')
 })
 
 test(`what is decrypted is decoded or refused, whatever it is (${COUNT})`, TIMEOUT, () => {

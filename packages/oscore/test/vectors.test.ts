@@ -8,7 +8,7 @@ import { SecurityContext } from '../src/contexts/security-context.ts'
 import { FreshNumbers } from '../src/contexts/sequence-numbers.ts'
 import { ALGORITHMS } from '../src/crypto/algorithms.ts'
 import { derivationInfo, deriveKeys, type KeyInput } from '../src/crypto/key-derivation.ts'
-import { authenticatedData, nonceOf } from '../src/crypto/nonce.ts'
+import { authenticatedData, Nonces } from '../src/crypto/nonce.ts'
 import { decodePlaintext, encodePlaintext } from '../src/messages/plaintext.ts'
 import { OpenedOscoreRequest } from '../src/server/opened-request.ts'
 import { hex, toHex } from './bytes.ts'
@@ -70,7 +70,7 @@ describe.each(DERIVATIONS)('key derivation, $name', ({ client, infos, keys, nonc
 
   test('gives these nonces for a Partial IV of zero', () => {
     const { commonIv } = deriveKeys(client)
-    expect([client.senderId, client.recipientId].map(id => toHex(nonceOf(commonIv, id, Uint8Array.of(0))))).toEqual(nonces)
+    expect([client.senderId, client.recipientId].map(id => toHex(new Nonces(commonIv, id).of(Uint8Array.of(0))))).toEqual(nonces)
   })
 })
 
@@ -125,7 +125,7 @@ const optionOf = (message: PlainMessage): string => toHex(message.options.find((
 describe.each(REQUESTS)('request $name', ({ keys, plain, aad, nonce, option, protected: expected }) => {
   test('has this AAD and this nonce', () => {
     expect(toHex(authenticatedData(algorithm, keys.senderId, Uint8Array.of(20)))).toBe(aad)
-    expect(toHex(nonceOf(deriveKeys(keys).commonIv, keys.senderId, Uint8Array.of(20)))).toBe(nonce)
+    expect(toHex(new Nonces(deriveKeys(keys).commonIv, keys.senderId).of(Uint8Array.of(20)))).toBe(nonce)
   })
 
   test('is protected as this message', async () => {

@@ -1,4 +1,5 @@
 import { addressGroup, type Clock, type Context, type Endpoint, type Host, holdBytes, isUnrouted, type TimerHandle, usersOf } from '@iopa/transport'
+import { isSealed } from '../client/raw-options.ts'
 import { type Block, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import type { Extensions } from '../codec/extensions.ts'
@@ -221,6 +222,8 @@ export class ResourceServer<R extends Remote> {
       else {
         const representation = represent(context.response, message.code, request.accept, formats)
         if (request.proxied) relayOptions(representation, context['coap.ResponseOptions'])
+        // The server behind knows what its client wants, and this one does not see what it is.
+        if (isSealed(context['coap.ResponseOptions'])) request.noResponse = 0
         this.#send(exchange, request, context, representation)
       }
     } catch (error) {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { IopaError, type User } from '@iopa/transport'
 import { type AeadAlgorithm, seal, unseal } from '../crypto/algorithms.ts'
 import { type DerivedKeys, deriveKeys, type KeyInput } from '../crypto/key-derivation.ts'
-import { authenticatedData, nonceOf } from '../crypto/nonce.ts'
+import { authenticatedData, Nonces } from '../crypto/nonce.ts'
 import { ReplayWindow } from './replay-window.ts'
 import type { SequenceNumbers } from './sequence-numbers.ts'
 
@@ -28,6 +28,8 @@ export class SecurityContext {
   readonly kidContext: Uint8Array | undefined
   readonly numbers: SequenceNumbers
   readonly #keys: DerivedKeys
+  readonly #ownNonces: Nonces
+  readonly #peerNonces: Nonces
   /** Authenticated data by the length of the number: of our requests, and of those of the peer. */
   readonly #ownData: Uint8Array[] = []
   readonly #peerData: Uint8Array[] = []
@@ -43,6 +45,8 @@ export class SecurityContext {
     this.kidContext = kidContext
     this.numbers = numbers
     this.#keys = deriveKeys(keys)
+    this.#ownNonces = new Nonces(this.#keys.commonIv, keys.senderId)
+    this.#peerNonces = new Nonces(this.#keys.commonIv, keys.recipientId)
     this.#window = fresh ? new ReplayWindow() : undefined
   }
 
@@ -60,14 +64,14 @@ export class SecurityContext {
     this.#window = new ReplayWindow(number)
   }
 
-  /** The nonce of a Partial IV of our own. */
+  /** The nonce of a Partial IV of our own. Valid until the next call. */
   ownNonce(partialIv: Uint8Array): Uint8Array {
-    return nonceOf(this.#keys.commonIv, this.senderId, partialIv)
+    return this.#ownNonces.of(partialIv)
   }
 
-  /** The nonce of a Partial IV of the peer. */
+  /** The nonce of a Partial IV of the peer. Valid until the next call. */
   peerNonce(partialIv: Uint8Array): Uint8Array {
-    return nonceOf(this.#keys.commonIv, this.recipientId, partialIv)
+    return this.#peerNonces.of(partialIv)
   }
 
   /** Valid until the next call: of one id and one length of numbers only the number differs. */
@@ -98,6 +102,8 @@ export class SecurityContext {
     this.#keys.senderKey.fill(0)
     this.#keys.recipientKey.fill(0)
     this.#keys.commonIv.fill(0)
+    this.#ownNonces.end()
+    this.#peerNonces.end()
   }
 }
 

@@ -25,15 +25,35 @@ export const decodePartialIv = (bytes: Uint8Array): number => {
   return number
 }
 
-/** The AEAD nonce of the Partial IV that the endpoint with this id has made (RFC 8613 section 5.2). */
-export const nonceOf = (commonIv: Uint8Array, id: Uint8Array, partialIv: Uint8Array): Uint8Array => {
-  const nonce = commonIv.slice()
-  nonce[0]! ^= id.length
-  const idAt = commonIv.length - MOST_PARTIAL_IV - id.length
-  for (let at = 0; at < id.length; at++) nonce[idAt + at]! ^= id[at]!
-  const ivAt = commonIv.length - partialIv.length
-  for (let at = 0; at < partialIv.length; at++) nonce[ivAt + at]! ^= partialIv[at]!
-  return nonce
+/** The AEAD nonces of the Partial IVs that the endpoint with this id has made (RFC 8613 section 5.2). */
+export class Nonces {
+  readonly #base: Uint8Array
+  readonly #nonce: Uint8Array
+
+  constructor(commonIv: Uint8Array, id: Uint8Array) {
+    const base = commonIv.slice()
+    base[0]! ^= id.length
+    const idAt = base.length - MOST_PARTIAL_IV - id.length
+    for (let at = 0; at < id.length; at++) base[idAt + at]! ^= id[at]!
+    this.#base = base
+    this.#nonce = base.slice()
+  }
+
+  /** Valid until the next call. */
+  of(partialIv: Uint8Array): Uint8Array {
+    const base = this.#base
+    const nonce = this.#nonce
+    const { length } = base
+    const ivAt = length - partialIv.length
+    for (let at = length - MOST_PARTIAL_IV; at < length; at++) nonce[at] = at < ivAt ? base[at]! : base[at]! ^ partialIv[at - ivAt]!
+    return nonce
+  }
+
+  /** Overwrites what they are made of. */
+  end(): void {
+    this.#base.fill(0)
+    this.#nonce.fill(0)
+  }
 }
 
 const VERSION = cborInteger(1)

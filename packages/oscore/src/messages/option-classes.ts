@@ -9,7 +9,7 @@ export interface SplitOptions {
   readonly observe: boolean
 }
 
-/** Outer only (RFC 8613 section 4.1, RFC 8768). All others, unknown ones too, are inner; Observe is both. */
+/** Outer only (RFC 8613 section 4.1, RFC 8768). All others, unknown ones too, are inner; Observe and No-Response are both. */
 const OUTER: ReadonlySet<number> = new Set([OPTION.URI_HOST, OPTION.URI_PORT, OPTION.HOP_LIMIT, OPTION.PROXY_URI, OPTION.PROXY_SCHEME])
 
 const NOTHING = new Uint8Array(0)
@@ -24,6 +24,10 @@ export const splitRequest = (options: readonly MessageOption[]): SplitOptions =>
     const [number, value] = option
     if (number === OPTION.OBSERVE) {
       observe = true
+      inner.push(option)
+      outer.push(option)
+    } else if (number === OPTION.NO_RESPONSE) {
+      // So that a proxy waits for nothing, and sends no error of its own (RFC 8613 section 4.1.3.6). The server reads the inner one.
       inner.push(option)
       outer.push(option)
     } else if (number === OPTION.PROXY_URI) {

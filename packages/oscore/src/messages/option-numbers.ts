@@ -10,7 +10,8 @@ export const OPTION = {
   HOP_LIMIT: 16,
   PROXY_URI: 35,
   PROXY_SCHEME: 39,
-  ECHO: 252
+  ECHO: 252,
+  NO_RESPONSE: 258
 } as const
 
 /** Codes of requests and responses, and the outer ones of protected messages (RFC 8613 sections 4.2 and 4.1.3.5). */

@@ -38,6 +38,15 @@ export const decodeOscoreOption = (value: Uint8Array): OscoreHeader | undefined 
 export const encodeOscoreOption = ({ partialIv = NOTHING, kidContext, kid }: Partial<OscoreHeader>): Uint8Array => {
   const flags = partialIv.length | (kidContext === undefined ? 0 : KID_CONTEXT) | (kid === undefined ? 0 : KID)
   if (flags === 0) return NOTHING
-  const context = kidContext === undefined ? NOTHING : Buffer.concat([Uint8Array.of(kidContext.length), kidContext])
-  return Buffer.concat([Uint8Array.of(flags), partialIv, context, kid ?? NOTHING])
+  const contextAt = 1 + partialIv.length
+  const kidAt = contextAt + (kidContext === undefined ? 0 : 1 + kidContext.length)
+  const value = new Uint8Array(kidAt + (kid?.length ?? 0))
+  value[0] = flags
+  value.set(partialIv, 1)
+  if (kidContext !== undefined) {
+    value[contextAt] = kidContext.length
+    value.set(kidContext, contextAt + 1)
+  }
+  if (kid !== undefined) value.set(kid, kidAt)
+  return value
 }

@@ -3,24 +3,46 @@ import type { MessageOption, PlainMessage } from '@iopa/transport'
 const PAYLOAD_MARKER = 0xff
 const NOTHING = new Uint8Array(0)
 
-/** Four bits of an option header, and the bytes that extend them (RFC 7252 section 3.1). */
+/** Four bits of an option header, and how many bytes extend them (RFC 7252 section 3.1). */
 const nibble = (value: number): number => (value < 13 ? value : value < 269 ? 13 : 14)
-const extended = (value: number): number[] => {
-  if (value < 13) return []
-  return value < 269 ? [value - 13] : [(value - 269) >> 8, (value - 269) & 0xff]
+const extension = (value: number): number => (value < 13 ? 0 : value < 269 ? 1 : 2)
+
+/** Writes the bytes that extend a nibble, and gives the place behind them. */
+const extend = (bytes: Uint8Array, at: number, value: number): number => {
+  if (value < 13) return at
+  if (value < 269) bytes[at] = value - 13
+  else {
+    bytes[at] = (value - 269) >> 8
+    bytes[at + 1] = (value - 269) & 0xff
+  }
+  return at + extension(value)
 }
 
 /** Code, options and payload as the bytes that are encrypted (RFC 8613 section 5.3). */
 export const encodePlaintext = (code: number, options: readonly MessageOption[], payload: Uint8Array): Uint8Array => {
-  const parts: Uint8Array[] = [Uint8Array.of(code)]
+  let length = payload.length > 0 ? 2 + payload.length : 1
   let last = 0
+  for (const [number, value] of options) {
+    length += 1 + extension(number - last) + extension(value.length) + value.length
+    last = number
+  }
+  const bytes = Buffer.allocUnsafe(length)
+  bytes[0] = code
+  let at = 1
+  last = 0
   for (const [number, value] of options) {
     const delta = number - last
     last = number
-    parts.push(Uint8Array.of((nibble(delta) << 4) | nibble(value.length), ...extended(delta), ...extended(value.length)), value)
+    bytes[at++] = (nibble(delta) << 4) | nibble(value.length)
+    at = extend(bytes, extend(bytes, at, delta), value.length)
+    bytes.set(value, at)
+    at += value.length
   }
-  if (payload.length > 0) parts.push(Uint8Array.of(PAYLOAD_MARKER), payload)
-  return Buffer.concat(parts)
+  if (payload.length > 0) {
+    bytes[at] = PAYLOAD_MARKER
+    bytes.set(payload, at + 1)
+  }
+  return bytes
 }
 
 /** Reads what was encrypted; undefined if it is malformed. Values are views of `bytes`. */
@@ -29,7 +51,7 @@ export const decodePlaintext = (bytes: Uint8Array): PlainMessage | undefined => 
   const options: MessageOption[] = []
   let at = 1
   let number = 0
-  const extend = (value: number): number => {
+  const read = (value: number): number => {
     if (value < 13) return value
     if (value === 13) return 13 + (bytes[at++] ?? Number.NaN)
     if (value === 15) return Number.NaN
@@ -38,8 +60,8 @@ export const decodePlaintext = (bytes: Uint8Array): PlainMessage | undefined => 
   }
   while (at < bytes.length && bytes[at] !== PAYLOAD_MARKER) {
     const header = bytes[at++]!
-    number += extend(header >> 4)
-    const length = extend(header & 15)
+    number += read(header >> 4)
+    const length = read(header & 15)
     if (!(at + length <= bytes.length && number <= 0xffff)) return undefined
     options.push([number, bytes.subarray(at, at + length)])
     at += length
