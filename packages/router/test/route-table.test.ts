@@ -238,9 +238,10 @@ describe('a route table', () => {
 
     test('a path of a million segments takes no noticeable time', () => {
       const path = `/files${'/a'.repeat(1_000_000)}`
-      const start = performance.now()
+      // Processor time, in microseconds: other programs of the machine take none of it.
+      const start = process.cpuUsage()
       expect(found(table, path)).toBeUndefined()
-      expect(performance.now() - start).toBeLessThan(100)
+      expect(process.cpuUsage(start).user).toBeLessThan(100_000)
     })
   })
 
