@@ -1,14 +1,27 @@
 // The bundles of one package: dist/NAME.js and dist/NAME.d.ts for each entry of its package.json. scripts/build.js runs them.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { dts } from 'rollup-plugin-dts'
 import esbuild from 'rollup-plugin-esbuild'
 
-/** Finds the declarations of a module that is imported by the name of its source. */
-const declarations = {
+/** The declarations below a folder that add to an interface of another package: the keys of this one. */
+const additionsIn = folder =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
+    name => name.endsWith('.d.ts') && /^declare module '@iopa\//m.test(readFileSync(join(folder, name), 'utf8'))
+  )
+
+/**
+ * Finds the declarations of a module that is imported by the name of its source. The first entry also imports what adds to interfaces:
+ * the compiler leaves an import out of the declarations when only values come from it, and the keys would be lost.
+ */
+const declarations = folder => ({
   name: 'declarations',
-  resolveId: (id, importer) => (id.startsWith('.') && importer !== undefined ? resolve(dirname(importer), id.replace(/\.ts$/, '.d.ts')) : null)
-}
+  resolveId: (id, importer) => (id.startsWith('.') && importer !== undefined ? resolve(dirname(importer), id.replace(/\.ts$/, '.d.ts')) : null),
+  load(id) {
+    if (id !== join(folder, 'index.d.ts')) return null
+    return [readFileSync(id, 'utf8'), ...additionsIn(folder).map(name => `import './${name.replace(/\.d\.ts$/, '.ts')}'`)].join('\n')
+  }
+})
 
 /** What rollup makes of the package in `folder`, whose sources have their declarations in `types`. */
 export const bundlesOf = (folder, types) => {
@@ -30,7 +43,7 @@ export const bundlesOf = (folder, types) => {
     {
       input: Object.fromEntries(sources.map(name => [name, join(types, 'src', `${name}.d.ts`)])),
       external,
-      plugins: [declarations, dts()],
+      plugins: [declarations(join(types, 'src')), dts()],
       output: {
         dir,
         format: 'es',

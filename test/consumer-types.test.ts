@@ -163,11 +163,28 @@ const RESOURCES = `
   }
 `
 
-// `types: []` is an app without @types/node; `lib` is what TypeScript takes by itself for this target.
+// `types: []` is an app without @types/node; `lib` is what TypeScript takes by itself for this target, and its own files need no check.
 const CONFIG = {
-  compilerOptions: { strict: true, target: 'es2022', module: 'esnext', moduleResolution: 'bundler', noEmit: true, skipLibCheck: false, types: [] },
+  compilerOptions: {
+    strict: true,
+    target: 'es2022',
+    module: 'esnext',
+    moduleResolution: 'bundler',
+    noEmit: true,
+    skipLibCheck: false,
+    skipDefaultLibCheck: true,
+    types: []
+  },
   files: ['app.ts', 'all.ts', 'resources.ts']
 }
+
+/** The keys that the sources of a package add to those of the context. */
+const addedKeys = (folder: string): string[] =>
+  readdirSync(join(packages, folder, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.ts'))
+    .map(name => readFileSync(join(packages, folder, 'src', name), 'utf8'))
+    .filter(text => /^declare module '@iopa\//m.test(text))
+    .flatMap(text => [...text.matchAll(/^ {4}(?:readonly )?'([\w.-]+)'\??: /gm)].map(([, key]) => key as string))
 
 const built = existsSync(join(root, 'packages/appbuilder/dist'))
 
@@ -194,4 +211,11 @@ describe.skipIf(!built)('an app installed with pnpm, without @types/node and wit
     },
     60_000
   )
+})
+
+describe.skipIf(!built)('the built declarations', () => {
+  test.each([...folderOf])('of %s have the keys that its sources add', (_, folder) => {
+    const text = readFileSync(join(packages, folder, 'dist/index.d.ts'), 'utf8')
+    expect(addedKeys(folder).filter(key => !text.includes(`'${key}': `) && !text.includes(`'${key}'?: `))).toEqual([])
+  })
 })

@@ -68,5 +68,11 @@ type SessionsMiddleware = DeclaredMiddleware<never, "session.Session"> & {
     extend(app: AppHandle): object;
 };
 declare const sessions: (options?: SessionsOptions) => SessionsMiddleware;
+declare module "@iopa/constants" {
+    interface IopaKeys {
+        "cookies.Jar": CookieJar;
+        "session.Session": Session;
+    }
+}
 export { cookies, memorySessions, sessions };
 export type { CookieAttributes, CookieJar, CookiesOptions, MemorySessionsOptions, Session, SessionPlace, SessionStore, SessionsOptions };

@@ -54,5 +54,10 @@ interface FormsOptions {
 type FormsMiddleware = ReturnType<typeof defineMiddleware<never, "forms.Form">>;
 declare const forms: (options?: FormsOptions) => FormsMiddleware;
 declare const urlencoded: () => Codec;
+declare module "@iopa/constants" {
+    interface IopaKeys {
+        "forms.Form": FormReader;
+    }
+}
 export { Form, FormFile, forms, urlencoded };
 export type { FileDirectory, FileHandler, FormLimits, FormReader, FormsMiddleware, FormsOptions, IncomingFile };

@@ -20,6 +20,11 @@ import { Transport } from "@iopa/transport";
 import { H as HttpOptions } from "./options.js";
 export { E as EventOptions, a as Http2Options, b as HttpClientOptions } from "./options.js";
 declare function http(options?: HttpOptions): Transport;
+declare module "@iopa/constants" {
+    interface IopaKeys {
+        "http.Redirect": "follow" | "manual";
+    }
+}
 export { HttpOptions, http };
 
 // node.d.ts

@@ -25,5 +25,10 @@ interface SecureHeadersOptions {
     readonly trustedOrigins?: readonly string[];
 }
 declare const secureHeaders: (options?: SecureHeadersOptions) => DefinedMiddleware<never, "csp.Nonce">;
+declare module "@iopa/constants" {
+    interface IopaKeys {
+        "csp.Nonce": string;
+    }
+}
 export { DEFAULT_DIRECTIVES, NONCE, secureHeaders };
 export type { PolicyDirectives, SecureHeadersOptions };
