@@ -26,7 +26,7 @@ export interface HandlerParts {
 }
 
 /** Checks the options of a handler and makes its parts; `name` is that of its listener. @throws IopaError 500 `bad-option` */
-export const handlerParts = <R>(app: Pick<App, 'host'>, name: 'fetch' | 'node', options: HandlerOptions<R>, caller: () => unknown): HandlerParts => {
+export const handlerParts = <R>(app: Pick<App, 'host'>, name: 'fetch' | 'node', options: HandlerOptions<R>, caller: unknown): HandlerParts => {
   checkOptions(name === 'fetch' ? 'toFetchHandler()' : 'toNodeHandler()', options, OPTIONS, caller)
   const host = app.host(name).withLimits(options.limits)
   usersOf(host)
