@@ -17,6 +17,8 @@ import { type HandlerOptions, handlerParts } from './handler-options.ts'
 import type { HostRules } from './message/authority.ts'
 import { isMethod } from './message/head-syntax.ts'
 
+export type { HandlerOptions } from './handler-options.ts'
+
 /** Options of `toFetchHandler()`. */
 export type FetchOptions = HandlerOptions<Request>
 
