@@ -308,12 +308,18 @@ interface AnswerOwner {
     };
     defer(dispose: () => unknown): void;
 }
+interface ReceivedProblem {
+    readonly code?: string | undefined;
+    readonly detail?: string | undefined;
+    readonly extensions?: Readonly<Record<string, unknown>> | undefined;
+}
 interface ReceivedParts {
     readonly headers?: HeaderMap;
     readonly type?: string;
     readonly payload?: Payload;
     readonly reason?: string;
     readonly codecs?: CodecTable;
+    readonly problem?: ReceivedProblem | undefined;
     readonly keys?: Partial<ReceivedKeys>;
 }
 declare const OPEN = 0;
@@ -625,6 +631,7 @@ declare class TrackedHeaders extends HeaderMap {
     pairs(): readonly string[];
 }
 declare const receivedAnswer: (status: number, parts?: ReceivedParts) => LinkAnswer;
+declare const withPayload: (answer: LinkAnswer, payload: Payload) => LinkAnswer;
 declare const useCodecs: (answer: ReceivedAnswer, codecs: CodecTable) => void;
 declare const whenRead: (answer: AnswerRecord, done: () => void, signal?: AbortSignal, failed?: (error: unknown) => unknown) => void;
 declare const handOver: (answer: AnswerRecord) => LinkAnswer;
@@ -649,8 +656,8 @@ declare const parseAuthority: (authority: string, scheme: string) => {
 };
 declare const formatUrl: (scheme: string, host: string, port: number, path: string, query: string) => string;
 declare const valueType: (context: Context, value?: unknown) => string;
-export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, KIND, OPEN, Payload, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, addressGroup, answerToError, answerUnrun, applyValue, assignHeaders, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, kindOf, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead };
-export type { AnswerFields, AnswerOwner, AnsweredContext, BodyStream, ChangeOrder, ChangeTerms, ContextInit, EarlierState, Encoded, Endpoint, Environment, EnvironmentClock, InheritedKeys, NotedMethods, OwnedContext, PathLimits, ReceivedParts, RequestSource, RunContext };
+export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, KIND, OPEN, Payload, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, addressGroup, answerToError, answerUnrun, applyValue, assignHeaders, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, kindOf, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead, withPayload };
+export type { AnswerFields, AnswerOwner, AnsweredContext, BodyStream, ChangeOrder, ChangeTerms, ContextInit, EarlierState, Encoded, Endpoint, Environment, EnvironmentClock, InheritedKeys, NotedMethods, OwnedContext, PathLimits, ReceivedParts, ReceivedProblem, RequestSource, RunContext };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />

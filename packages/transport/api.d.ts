@@ -2,6 +2,29 @@
 
 // byte-channel.d.ts
 /// <reference lib="esnext.disposable" />
+interface Limits {
+    readonly body: number;
+    readonly bodyMemory: number;
+    readonly headerBytes: number;
+    readonly headerCount: number;
+    readonly pathSegments: number;
+    readonly segmentLength: number;
+    readonly connections: number;
+    readonly connectionsPerAddress: number;
+    readonly inFlight: number;
+    readonly inFlightPerConnection: number;
+    readonly requestTimeout: number;
+    readonly headerTimeout: number;
+    readonly idleTimeout: number;
+    readonly queueMessages: number;
+    readonly queueBytes: number;
+    readonly observers: number;
+    readonly observersPerConnection: number;
+    readonly drainTimeout: number;
+    readonly failureLogs: number;
+}
+declare const DEFAULT_LIMITS: Limits;
+declare const mergeLimits: (base: Limits, overrides: Partial<Limits> | undefined) => Limits;
 interface NamedCertificate {
     readonly key: string | Uint8Array;
     readonly cert: string | Uint8Array;
@@ -58,6 +81,7 @@ interface ByteAddress {
     readonly alpn?: readonly string[] | undefined;
     readonly over?: ByteChannel | undefined;
 }
+declare const proxiedBy: (proxies: readonly string[] | undefined, { headerTimeout }: Pick<Limits, "headerTimeout">) => ByteAddress["proxyProtocol"];
 interface ByteServer {
     readonly address: string;
     readonly port: number;
@@ -68,8 +92,8 @@ interface ByteNetwork {
     listen(address: ByteAddress, accept: (channel: ByteChannel) => void, failed?: () => void, unsecured?: (peer: Pick<ByteChannel, "remoteAddress" | "remotePort">) => void): Promise<ByteServer>;
     connect(address: ByteAddress, signal?: AbortSignal): Promise<ByteChannel>;
 }
-export { checkTlsOptions as e };
-export type { ByteChannel as B, TlsOptions as T, ByteAddress as a, ByteNetwork as b, ByteReceiver as c, ByteServer as d };
+export { DEFAULT_LIMITS as D, checkTlsOptions as e, mergeLimits as m, proxiedBy as p };
+export type { ByteChannel as B, Limits as L, TlsOptions as T, ByteAddress as a, ByteNetwork as b, ByteReceiver as c, ByteServer as d };
 
 // datagram-channel.d.ts
 /// <reference lib="esnext.disposable" />
@@ -107,7 +131,7 @@ export type { DatagramChannel as D, DatagramNetwork as a, DatagramAddress as b, 
 import { IopaError, Body, Bag, CodecTable, Logger, KeysDeclaration, Codec } from "@iopa/constants";
 import { Context, SealedAnswer, EndReason, PeerClientOptions, Client, LinkAnswer } from "@iopa/context";
 import { HeaderMap, Scope, ContextInit, OwnedContext, AnsweredContext, HeldBytes, RunContext, ContextFactory } from "@iopa/context/host";
-import { T as TlsOptions, B as ByteChannel } from "./byte-channel.js";
+import { L as Limits, T as TlsOptions, B as ByteChannel } from "./byte-channel.js";
 declare const argumentError: (caller: unknown, code: string, detail: string) => IopaError;
 declare const kindOf: (value: unknown) => string;
 type OptionCheck = true | "flag" | "function" | "text" | "texts" | "dtls" | "protection";
@@ -140,29 +164,6 @@ interface Clock {
 }
 declare const systemClock: Clock;
 declare const withinTime: (clock: Clock, delay: number, work: Promise<unknown>) => Promise<boolean>;
-interface Limits {
-    readonly body: number;
-    readonly bodyMemory: number;
-    readonly headerBytes: number;
-    readonly headerCount: number;
-    readonly pathSegments: number;
-    readonly segmentLength: number;
-    readonly connections: number;
-    readonly connectionsPerAddress: number;
-    readonly inFlight: number;
-    readonly inFlightPerConnection: number;
-    readonly requestTimeout: number;
-    readonly headerTimeout: number;
-    readonly idleTimeout: number;
-    readonly queueMessages: number;
-    readonly queueBytes: number;
-    readonly observers: number;
-    readonly observersPerConnection: number;
-    readonly drainTimeout: number;
-    readonly failureLogs: number;
-}
-declare const DEFAULT_LIMITS: Limits;
-declare const mergeLimits: (base: Limits, overrides: Partial<Limits> | undefined) => Limits;
 interface Constraint {
     readonly source: string;
     readonly regex: RegExp;
@@ -676,18 +677,18 @@ declare const shortTag: (etag: string) => string;
 declare const tagsIn: (field: string) => readonly string[];
 declare const matchesStrongly: (given: string, current: string) => boolean;
 declare const matchesWeakly: (given: string, current: string) => boolean;
-export { ACTIVITY as A, USERS as U, DEFAULT_LIMITS as X, MAX_SEGMENTS as a4, MAX_SEGMENT_LENGTH as a5, answersMethod as aA, checkOptions as aB, compareSegments as aC, connect as aD, countersOf as aE, expandPattern as aF, isOptionalSegment as aG, isUnrouted as aH, listenerUrl as aI, markFactory as aJ, matchPattern as aK, mergeLimits as aL, optionError as aM, outgoing as aN, paramNames as aO, parsePattern as aP, pathsOfRoute as aQ, placeParams as aR, requiredPort as aS, shortTag as aT, systemClock as aU, tagOfDigest as aV, usersOf as aW, UserWatches as ax, acceptsSegment as az, ActivityFeed as b, AppCounters as c, CONNECT_OPTIONS as d, COUNTERS as e, argumentError as f, checkSurplus as g, connectWith as h, contentTag as i, factoryName as j, kindOf as k, matchesWeakly as l, matchesStrongly as m, transportFor as n, prefixed as p, Counters as r, tagsIn as t, withinTime as w };
-export type { JsonSchemaOptions as $, CollectionContract as B, ClientOwner as C, CollectionItem as D, CollectionPage as E, CollectionQuery as F, CollectionQueryInput as G, Host as H, CollectionTypes as I, ConnectOptions as J, ConnectionClosed as K, Limits as L, MethodTypes as M, ConnectionOpened as N, OpenOptions as O, PeerTarget as P, Constraint as Q, ResourceTypes as R, Subscription as S, CoreRouteAttributes as T, Counts as V, Credentials as W, ErrorContract as Y, HostObserveOptions as Z, InputOf as _, Clock as a, Link as a0, LinkEnd as a1, LinkRequestOptions as a2, Listener as a3, MethodContract as a6, MixedParam as a7, MixedSegment as a8, Observation as a9, OptionCheck as aa, ParamsOf as ab, Pattern as ac, PatternParams as ad, PatternSegment as ae, PatternValues as af, Refusal as ag, RepresentationOf as ah, RouteAttributes as ai, RouteInfo as aj, RoutePermits as ak, SchemaResult as al, SecurityScheme as am, ServedApp as an, Serving as ao, Sink as ap, StateOf as aq, SubscribeOptions as ar, TimerHandle as as, TimerOptions as at, Transport as au, TransportApp as av, TypesOf as aw, WatchOptions as ay, LinkLoss as o, OutgoingRequest as q, ResourceContract as s, SchemaIssue as u, Schema as v, OutputOf as x, Activity as y, Change as z };
+export { ACTIVITY as A, USERS as U, MAX_SEGMENTS as a2, MAX_SEGMENT_LENGTH as a3, compareSegments as aA, connect as aB, countersOf as aC, expandPattern as aD, isOptionalSegment as aE, isUnrouted as aF, listenerUrl as aG, markFactory as aH, matchPattern as aI, optionError as aJ, outgoing as aK, paramNames as aL, parsePattern as aM, pathsOfRoute as aN, placeParams as aO, requiredPort as aP, shortTag as aQ, systemClock as aR, tagOfDigest as aS, usersOf as aT, UserWatches as av, acceptsSegment as ax, answersMethod as ay, checkOptions as az, ActivityFeed as b, AppCounters as c, CONNECT_OPTIONS as d, COUNTERS as e, argumentError as f, checkSurplus as g, connectWith as h, contentTag as i, factoryName as j, kindOf as k, matchesWeakly as l, matchesStrongly as m, transportFor as n, prefixed as p, Counters as q, tagsIn as t, withinTime as w };
+export type { LinkEnd as $, CollectionItem as B, ClientOwner as C, CollectionPage as D, CollectionQuery as E, CollectionQueryInput as F, CollectionTypes as G, Host as H, ConnectOptions as I, ConnectionClosed as J, ConnectionOpened as K, LinkLoss as L, MethodTypes as M, Constraint as N, OpenOptions as O, PeerTarget as P, CoreRouteAttributes as Q, ResourceTypes as R, Subscription as S, Counts as T, Credentials as V, ErrorContract as W, HostObserveOptions as X, InputOf as Y, JsonSchemaOptions as Z, Link as _, Clock as a, LinkRequestOptions as a0, Listener as a1, MethodContract as a4, MixedParam as a5, MixedSegment as a6, Observation as a7, OptionCheck as a8, ParamsOf as a9, Pattern as aa, PatternParams as ab, PatternSegment as ac, PatternValues as ad, Refusal as ae, RepresentationOf as af, RouteAttributes as ag, RouteInfo as ah, RoutePermits as ai, SchemaResult as aj, SecurityScheme as ak, ServedApp as al, Serving as am, Sink as an, StateOf as ao, SubscribeOptions as ap, TimerHandle as aq, TimerOptions as ar, Transport as as, TransportApp as at, TypesOf as au, WatchOptions as aw, OutgoingRequest as o, ResourceContract as r, SchemaIssue as s, Schema as u, OutputOf as v, Activity as x, Change as y, CollectionContract as z };
 
 // host.d.ts
 /// <reference lib="esnext.disposable" />
 import { C as ClientOwner } from "./entity-tags.js";
-import { PeerTarget, Clock, Limits } from "./index.js";
+import { PeerTarget, Clock } from "./index.js";
 export { A as ACTIVITY, b as ActivityFeed, c as AppCounters, d as CONNECT_OPTIONS, e as COUNTERS, U as USERS, f as argumentError, g as checkSurplus, h as connectWith, i as contentTag, j as factoryName, k as kindOf, m as matchesStrongly, l as matchesWeakly, p as prefixed, t as tagsIn, n as transportFor, w as withinTime } from "./entity-tags.js";
 import { LinkAnswer, PeerClientOptions, Client } from "@iopa/context";
+import { Limits } from "./index.js";
 import { ErrorOrigin, IopaError, Logger } from "@iopa/constants";
 import "@iopa/context/host";
-import "./byte-channel.js";
 declare const callSite: (method: unknown) => (() => string);
 type Next = IteratorResult<LinkAnswer, undefined>;
 interface AnswerQueueLimits {
@@ -732,11 +733,11 @@ export { Bag, Body, CAPABILITIES, Capabilities, Codec, CodecTable, DEFAULT_PORTS
 import { Payload, LinkAnswer, Context } from "@iopa/context";
 export { Client, EndReason, Excerpt, LinkAnswer, Payload, Peer, PeerClientOptions, Problem, ReceivedAnswer, RequestOptions, SealedAnswer } from "@iopa/context";
 import { PathLimits, HeldBytes, BodyHolder, OwnedContext, Endpoint } from "@iopa/context/host";
-export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, RequestSource, Scope, abortable, addressGroup, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isHttp, isLoopback, joinPath, parseUrl, readBody, receivedAnswer } from "@iopa/context/host";
-import { a as Clock, L as Limits, O as OpenOptions, o as LinkLoss, q as OutgoingRequest, r as Counters, H as Host, R as ResourceTypes, M as MethodTypes, s as ResourceContract, S as Subscription, u as SchemaIssue, v as Schema, x as OutputOf } from "./entity-tags.js";
-export { y as Activity, z as Change, B as CollectionContract, D as CollectionItem, E as CollectionPage, F as CollectionQuery, G as CollectionQueryInput, I as CollectionTypes, J as ConnectOptions, K as ConnectionClosed, N as ConnectionOpened, Q as Constraint, T as CoreRouteAttributes, V as Counts, W as Credentials, X as DEFAULT_LIMITS, Y as ErrorContract, Z as HostObserveOptions, _ as InputOf, $ as JsonSchemaOptions, a0 as Link, a1 as LinkEnd, a2 as LinkRequestOptions, a3 as Listener, a4 as MAX_SEGMENTS, a5 as MAX_SEGMENT_LENGTH, a6 as MethodContract, a7 as MixedParam, a8 as MixedSegment, a9 as Observation, aa as OptionCheck, ab as ParamsOf, ac as Pattern, ad as PatternParams, ae as PatternSegment, af as PatternValues, P as PeerTarget, ag as Refusal, ah as RepresentationOf, ai as RouteAttributes, aj as RouteInfo, ak as RoutePermits, al as SchemaResult, am as SecurityScheme, an as ServedApp, ao as Serving, ap as Sink, aq as StateOf, ar as SubscribeOptions, as as TimerHandle, at as TimerOptions, au as Transport, av as TransportApp, aw as TypesOf, ax as UserWatches, ay as WatchOptions, az as acceptsSegment, aA as answersMethod, aB as checkOptions, aC as compareSegments, aD as connect, aE as countersOf, aF as expandPattern, aG as isOptionalSegment, aH as isUnrouted, aI as listenerUrl, aJ as markFactory, aK as matchPattern, aL as mergeLimits, aM as optionError, aN as outgoing, aO as paramNames, aP as parsePattern, aQ as pathsOfRoute, aR as placeParams, aS as requiredPort, aT as shortTag, aU as systemClock, aV as tagOfDigest, aW as usersOf } from "./entity-tags.js";
-import { B as ByteChannel } from "./byte-channel.js";
-export { a as ByteAddress, b as ByteNetwork, c as ByteReceiver, d as ByteServer, T as TlsOptions, e as checkTlsOptions } from "./byte-channel.js";
+export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, ReceivedProblem, RequestSource, Scope, abortable, addressGroup, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isHttp, isLoopback, joinPath, parseUrl, readBody, receivedAnswer, withPayload } from "@iopa/context/host";
+import { a as Clock, O as OpenOptions, L as LinkLoss, o as OutgoingRequest, q as Counters, H as Host, R as ResourceTypes, M as MethodTypes, r as ResourceContract, S as Subscription, s as SchemaIssue, u as Schema, v as OutputOf } from "./entity-tags.js";
+export { x as Activity, y as Change, z as CollectionContract, B as CollectionItem, D as CollectionPage, E as CollectionQuery, F as CollectionQueryInput, G as CollectionTypes, I as ConnectOptions, J as ConnectionClosed, K as ConnectionOpened, N as Constraint, Q as CoreRouteAttributes, T as Counts, V as Credentials, W as ErrorContract, X as HostObserveOptions, Y as InputOf, Z as JsonSchemaOptions, _ as Link, $ as LinkEnd, a0 as LinkRequestOptions, a1 as Listener, a2 as MAX_SEGMENTS, a3 as MAX_SEGMENT_LENGTH, a4 as MethodContract, a5 as MixedParam, a6 as MixedSegment, a7 as Observation, a8 as OptionCheck, a9 as ParamsOf, aa as Pattern, ab as PatternParams, ac as PatternSegment, ad as PatternValues, P as PeerTarget, ae as Refusal, af as RepresentationOf, ag as RouteAttributes, ah as RouteInfo, ai as RoutePermits, aj as SchemaResult, ak as SecurityScheme, al as ServedApp, am as Serving, an as Sink, ao as StateOf, ap as SubscribeOptions, aq as TimerHandle, ar as TimerOptions, as as Transport, at as TransportApp, au as TypesOf, av as UserWatches, aw as WatchOptions, ax as acceptsSegment, ay as answersMethod, az as checkOptions, aA as compareSegments, aB as connect, aC as countersOf, aD as expandPattern, aE as isOptionalSegment, aF as isUnrouted, aG as listenerUrl, aH as markFactory, aI as matchPattern, aJ as optionError, aK as outgoing, aL as paramNames, aM as parsePattern, aN as pathsOfRoute, aO as placeParams, aP as requiredPort, aQ as shortTag, aR as systemClock, aS as tagOfDigest, aT as usersOf } from "./entity-tags.js";
+import { B as ByteChannel, L as Limits } from "./byte-channel.js";
+export { a as ByteAddress, b as ByteNetwork, c as ByteReceiver, d as ByteServer, D as DEFAULT_LIMITS, T as TlsOptions, e as checkTlsOptions, m as mergeLimits, p as proxiedBy } from "./byte-channel.js";
 import { D as DatagramChannel, a as DatagramNetwork } from "./datagram-channel.js";
 export { b as DatagramAddress, c as DatagramReceiver } from "./datagram-channel.js";
 type BagSeq = number | string;
