@@ -34,6 +34,7 @@ interface BasicOptions {
     readonly realm?: string;
     readonly name?: string;
     readonly optional?: boolean;
+    readonly challenge?: boolean;
     readonly concurrency?: number;
     readonly queue?: number;
     readonly remember?: number;

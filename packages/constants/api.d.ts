@@ -155,7 +155,8 @@ interface AnswerKeys {
     "iopa.ContentType": string;
     "iopa.Body": unknown;
 }
-interface ReceivedKeys extends Record<never, never> {
+interface ReceivedKeys {
+    readonly "server.Trailers": Trailers;
 }
 interface IopaKeys extends CoreKeys {
 }

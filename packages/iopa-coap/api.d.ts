@@ -95,6 +95,7 @@ interface CoapOptions extends ExtensionOptions {
         readonly port?: number;
     };
     readonly dtls?: SecuredDatagrams;
+    readonly proxyProtocol?: readonly string[];
     readonly allowUnauthenticated?: boolean;
     readonly limits?: Partial<Limits> | undefined;
     readonly transmission?: TransmissionParameters;

@@ -3,16 +3,24 @@
 // fetch.d.ts
 /// <reference lib="esnext.disposable" />
 import { App } from "@iopa/appbuilder";
+import { H as HandlerOptions } from "./handler-options.js";
+import "@iopa/transport";
+import "./options.js";
+type FetchOptions = HandlerOptions<Request>;
+declare const toFetchHandler: (app: Pick<App, "host">, options?: FetchOptions) => ((request: Request) => Promise<Response>);
+export { HandlerOptions, toFetchHandler };
+export type { FetchOptions };
+
+// handler-options.d.ts
+/// <reference lib="esnext.disposable" />
 import { Limits } from "@iopa/transport";
-import { EventOptions } from "./index.js";
-interface FetchOptions extends EventOptions {
+import { E as EventOptions } from "./options.js";
+interface HandlerOptions<R> extends EventOptions {
     readonly hosts?: readonly string[];
     readonly limits?: Partial<Limits>;
-    readonly remoteAddress?: (request: Request) => string;
+    readonly remoteAddress?: (request: R) => string;
 }
-declare const toFetchHandler: (app: Pick<App, "host">, options?: FetchOptions) => ((request: Request) => Promise<Response>);
-export { toFetchHandler };
-export type { FetchOptions };
+export type { HandlerOptions as H };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
@@ -31,16 +39,13 @@ export { HttpOptions, http };
 /// <reference lib="esnext.disposable" />
 import { IncomingMessage, ServerResponse } from "node:http";
 import { App } from "@iopa/appbuilder";
-import { Limits } from "@iopa/transport";
-import { EventOptions } from "./index.js";
-interface NodeHandlerOptions extends EventOptions {
-    readonly hosts?: readonly string[];
-    readonly limits?: Partial<Limits>;
-    readonly remoteAddress?: (request: IncomingMessage) => string;
-}
+import { H as HandlerOptions } from "./handler-options.js";
+import "@iopa/transport";
+import "./options.js";
+type NodeHandlerOptions = HandlerOptions<IncomingMessage>;
 type NodeHandler = (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void) => void;
 declare const toNodeHandler: (app: Pick<App, "host">, options?: NodeHandlerOptions) => NodeHandler;
-export { toNodeHandler };
+export { HandlerOptions, toNodeHandler };
 export type { NodeHandler, NodeHandlerOptions };
 
 // options.d.ts

@@ -159,12 +159,14 @@ interface MqttListenerOptions {
     readonly port?: number;
     readonly host?: string;
     readonly allowUnauthenticated?: boolean;
+    readonly proxyProtocol?: readonly string[];
     readonly tls?: TlsOptions;
 }
 interface EmbeddedOptions {
     readonly port?: number;
     readonly host?: string;
     readonly allowUnauthenticated?: boolean;
+    readonly proxyProtocol?: readonly string[];
     readonly tls?: TlsOptions;
     readonly websocket?: WebSocketNetwork;
     readonly listeners?: readonly MqttListenerOptions[];

@@ -33,6 +33,7 @@ interface TcpOptions {
     readonly port?: number;
     readonly framing?: FramingOption;
     readonly tls?: TlsOptions;
+    readonly proxyProtocol?: readonly string[];
     readonly allowUnauthenticated?: boolean;
     readonly limits?: Partial<Limits> | undefined;
     readonly clock?: Clock;

@@ -12,6 +12,7 @@ interface RateLimitOptions {
     readonly burst?: number;
     readonly key?: (context: Context) => string | undefined;
     readonly cost?: number | ((context: Context) => number);
+    readonly counts?: "requests" | "refusals";
     readonly skip?: (context: Context) => boolean;
     readonly name?: string;
     readonly headers?: boolean;

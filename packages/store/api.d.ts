@@ -5,6 +5,7 @@
 import { Storage } from "@iopa/appbuilder/extension";
 interface DiskOptions {
     readonly sync?: boolean;
+    readonly repair?: boolean;
 }
 declare const disk: (path: string, options?: DiskOptions) => Storage;
 export { disk };

@@ -28,6 +28,13 @@ export interface AnswerOwner {
   defer(dispose: () => unknown): void
 }
 
+/** What an error that a client has received says of itself, where its protocol has a form of its own for that. */
+export interface ReceivedProblem {
+  readonly code?: string | undefined
+  readonly detail?: string | undefined
+  readonly extensions?: Readonly<Record<string, unknown>> | undefined
+}
+
 /** What a client has received besides the status. */
 export interface ReceivedParts {
   readonly headers?: HeaderMap
@@ -36,6 +43,8 @@ export interface ReceivedParts {
   readonly reason?: string
   /** Those that `json()` reads with. */
   readonly codecs?: CodecTable
+  /** Of an error; without it the problem in the payload. */
+  readonly problem?: ReceivedProblem | undefined
   /** What the package of the protocol says of the answer. */
   readonly keys?: Partial<ReceivedKeys>
 }

@@ -6,7 +6,7 @@
 export { abortReason } from './abort-reasons.ts'
 export { abortable } from './abortable.ts'
 export { addressGroup } from './address-group.ts'
-export type { AnswerFields, AnswerOwner, EarlierState, NotedMethods, ReceivedParts } from './answer-fields.ts'
+export type { AnswerFields, AnswerOwner, EarlierState, NotedMethods, ReceivedParts, ReceivedProblem } from './answer-fields.ts'
 export { OPEN, rareOf } from './answer-fields.ts'
 export { AnswerRecord } from './answer-record.ts'
 export { applyValue } from './apply-value.ts'

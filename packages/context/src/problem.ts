@@ -56,7 +56,8 @@ const problemOfText = (text: string): Record<string, unknown> | null => {
   }
 }
 
-const receivedError = (status: number, code: string, detail: string, extensions: Record<string, unknown>): IopaError => {
+/** The error of a received answer. */
+export const receivedError = (status: number, code: string, detail: string, extensions: Record<string, unknown>): IopaError => {
   const options = Object.keys(extensions).length === 0 ? {} : { extensions }
   return withOrigin(new IopaError(status, code || `status-${status}`, detail, options), 'upstream')
 }

@@ -4,6 +4,7 @@ import { OPEN, type ReceivedParts, rareOf, SEALED } from './answer-fields.ts'
 import { AnswerRecord } from './answer-record.ts'
 import { HeaderMap } from './header-map.ts'
 import { endingStream, type Payload } from './payload-stream.ts'
+import { receivedError } from './problem.ts'
 
 /** An answer as it came from a peer: sealed, its payload as received; `codecs` are those of `json()`. */
 export const receivedAnswer = (status: number, parts: ReceivedParts = {}): LinkAnswer => {
@@ -16,6 +17,8 @@ export const receivedAnswer = (status: number, parts: ReceivedParts = {}): LinkA
   answer.wire = parts.payload ?? null
   answer.content = answer.wire
   answer.state = SEALED
+  const { problem } = parts
+  if (problem !== undefined) answer.failure = receivedError(status, problem.code ?? '', problem.detail ?? '', { ...problem.extensions })
   return parts.keys === undefined ? handOver(answer) : Object.assign(handOver(answer), parts.keys)
 }
 

@@ -18,6 +18,8 @@ import type { HostRules } from './message/authority.ts'
 import { isMethod } from './message/head-syntax.ts'
 import { requestPath } from './message/request-path.ts'
 
+export type { HandlerOptions } from './handler-options.ts'
+
 /** Options of `toFetchHandler()`. */
 export type FetchOptions = HandlerOptions<Request>
 

@@ -1,4 +1,3 @@
-import type { App } from '@iopa/appbuilder'
 import { bodyBudget, CAPABILITIES, type Counters, checkOptions, countersOf, type Host, type Limits, usersOf } from '@iopa/transport'
 import { Heartbeats } from './events/event-stream.ts'
 import { HostRules } from './message/authority.ts'
@@ -26,7 +25,12 @@ export interface HandlerParts {
 }
 
 /** Checks the options of a handler and makes its parts; `name` is that of its listener. @throws IopaError 500 `bad-option` */
-export const handlerParts = <R>(app: Pick<App, 'host'>, name: 'fetch' | 'node', options: HandlerOptions<R>, caller: unknown): HandlerParts => {
+export const handlerParts = <R>(
+  app: { host(name: string): Host },
+  name: 'fetch' | 'node',
+  options: HandlerOptions<R>,
+  caller: unknown
+): HandlerParts => {
   checkOptions(name === 'fetch' ? 'toFetchHandler()' : 'toNodeHandler()', options, OPTIONS, caller)
   const host = app.host(name).withLimits(options.limits)
   usersOf(host)

@@ -21,6 +21,8 @@ import { observe } from './node/node-events.ts'
 import { NodeRequest } from './node/node-request.ts'
 import { unmapped } from './server/proxies.ts'
 
+export type { HandlerOptions } from './handler-options.ts'
+
 /** Options of `toNodeHandler()`. */
 export type NodeHandlerOptions = HandlerOptions<IncomingMessage>
 

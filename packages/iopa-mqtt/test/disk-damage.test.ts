@@ -146,12 +146,18 @@ describe('a store with one flipped bit', () => {
     await database.close()
   })
 
-  test.each(['MANIFEST', 'CURRENT'])('in its %s is refused with a sentence that offers repair', async name => {
+  test.each([
+    ['MANIFEST', 'is changed'],
+    ['CURRENT', 'is changed'],
+    ['MANIFEST', 'is lost'],
+    ['CURRENT', 'is lost']
+  ])('whose %s %s is refused with a sentence that offers repair', async (name, how) => {
     await fill()
     const file = (await readdir(folder)).find(found => found.startsWith(name)) as string
     const bytes = await readFile(join(folder, file))
     bytes[Math.floor(bytes.length / 2)] = (bytes[Math.floor(bytes.length / 2)] as number) ^ 4
-    await writeFile(join(folder, file), bytes)
+    if (how === 'is lost') await rm(join(folder, file))
+    else await writeFile(join(folder, file), bytes)
     const store = disk(folder)
     await expect(read(store)).rejects.toMatchObject({ status: 500, code: 'store-damaged', message: expect.stringContaining('repair: true') })
     await store.close()

@@ -2,6 +2,7 @@ import { IopaError } from '@iopa/appbuilder'
 import type { StorageChange } from '@iopa/appbuilder/extension'
 import type { Clock } from '@iopa/transport'
 import type { Documents, Kept } from './documents.ts'
+import { firstVersion } from './first-version.ts'
 import { HeldState } from './held-state.ts'
 import type { History } from './history/history.ts'
 import type { StoreLimits } from './store-types.ts'
@@ -50,7 +51,7 @@ export interface ChangeHost {
 export class DocumentChanges {
   readonly #host: ChangeHost
   readonly #turns = new Turns()
-  #version = 0
+  #version = firstVersion() - 1
   #journal: ChangeJournal | null = null
   /** Of documents that are being written and are not there yet. */
   #comingDocuments = 0

@@ -3,6 +3,7 @@ import { type ResourceContract, type Storage, type StorageChange, validate } fro
 import { type DocumentRecord, decodeRecord, encodeRecord } from './document-format.ts'
 import type { DocumentKeys } from './document-keys.ts'
 import type { Documents } from './documents.ts'
+import { firstVersion } from './first-version.ts'
 import { HeldState } from './held-state.ts'
 import type { MetaRecord } from './journal.ts'
 import type { StorageKeys } from './storage-keys.ts'
@@ -89,6 +90,7 @@ export const readDocuments = async (store: OpeningStore, time: number): Promise<
   await takeBack(store, key => documents.get(key) !== undefined || gone.has(key), read)
   tombstones.sort(([, one], [, other]) => one.version - other.version)
   for (const [key, { version, changed }] of tombstones) documents.delete(key, { version, changed })
+  if (isNew) reserved = firstVersion()
   return { reserved, migrated, isNew }
 }
 

@@ -64,6 +64,7 @@ export type {
   InheritedKeys,
   OwnedContext as Context,
   PathLimits,
+  ReceivedProblem,
   RequestSource
 } from '@iopa/context/host'
 export {

@@ -1,14 +1,25 @@
-import { type HeaderFields, HeaderMap, IopaError, type LinkAnswer, MEDIA_TYPES, type OutgoingRequest, receivedAnswer } from '@iopa/transport'
+import {
+  type HeaderFields,
+  HeaderMap,
+  IopaError,
+  type LinkAnswer,
+  MEDIA_TYPES,
+  type OutgoingRequest,
+  type ReceivedProblem,
+  receivedAnswer
+} from '@iopa/transport'
 import { formatCode, statusOfCode } from '../codec/codes.ts'
 import { codingOf, nearestFormatOf, typeOfFormat } from '../codec/content-formats.ts'
 import { etagHeader, etagOption } from '../codec/etag.ts'
 import { type MethodCodes, NO_EXTENSIONS } from '../codec/extensions.ts'
 import type { Message } from '../codec/message.ts'
-import { LONGEST_TRACE, OPTION, TRACE_OPTIONS } from '../codec/option-registry.ts'
+import { LONGEST_CODE, LONGEST_TRACE, OPTION, TRACE_OPTIONS } from '../codec/option-registry.ts'
 import { decodeText, Options } from '../codec/options.ts'
 import type { ClientRequest } from '../exchanges/transfer.ts'
+import { decodeProblem } from '../formats/problem-details.ts'
 import { addRawOptions, isSealed, namesHost } from './raw-options.ts'
 
+const PROBLEM_TYPE = 'application/concise-problem-details+cbor'
 const NOTHING = new Uint8Array(0)
 
 /** The request that an app has written. `host` is the name in the URL, empty for an address. @throws IopaError 400, 501 for what CoAP cannot carry. */
@@ -110,8 +121,26 @@ export const clientAnswer = (message: Message, payload: Uint8Array | AsyncIterab
     type,
     payload: hasPayload ? payload : null,
     reason: formatCode(code),
+    ...(code >= 128 && { problem: problemIn(type, payload, options) }),
     keys: { 'coap.Message': message }
   })
+}
+
+/** What an error says of itself: as concise problem details, or by its code beside a text. */
+const problemIn = (type: string, payload: Uint8Array, options: Options): ReceivedProblem | undefined => {
+  if (type === PROBLEM_TYPE) {
+    try {
+      const { detail, members } = decodeProblem(payload)
+      const { code, ...extensions } = members ?? {}
+      return { code: typeof code === 'string' ? code : undefined, detail, extensions }
+    } catch {
+      return undefined
+    }
+  }
+  const bytes = options.get(OPTION.PROBLEM_CODE)
+  const code = bytes === undefined || bytes.length > LONGEST_CODE ? undefined : decodeText(bytes)
+  if (code === undefined || code === '') return undefined
+  return { code, detail: type === MEDIA_TYPES.Text ? decodeText(payload) : undefined }
 }
 
 const locationOf = (options: Options): string => {

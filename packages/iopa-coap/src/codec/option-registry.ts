@@ -27,6 +27,7 @@ export const OPTION = {
   IDEMPOTENCY_KEY: 65000,
   SEEN: 65004,
   TRACEPARENT: 65020,
+  PROBLEM_CODE: 65024,
   TRACESTATE: 65052,
   BAGGAGE: 65084
 } as const
@@ -56,6 +57,9 @@ const option = (number: number, name: string, format: OptionFormat, min: number,
 
 /** Bytes of the longest value of an option of traces; a longer one is not sent, and not read: W3C Trace Context section 3.3.1.5 asks for 512 at least. */
 export const LONGEST_TRACE = 512
+
+/** Bytes of the longest code of a problem; a longer one is not sent. */
+export const LONGEST_CODE = 64
 
 /** The options that carry the headers of traces (W3C Trace Context, W3C Baggage). */
 export const TRACE_OPTIONS: readonly (readonly [header: string, number: number])[] = [
@@ -92,6 +96,7 @@ export const OPTIONS: readonly OptionDefinition[] = [
   // Elective and safe to forward: a proxy that does not know them hands them on (RFC 7252 section 5.4.2).
   option(OPTION.IDEMPOTENCY_KEY, 'Idempotency-Key', 'string', 1, 255),
   option(OPTION.SEEN, 'Iopa-Seen', 'opaque', 1, 8),
+  option(OPTION.PROBLEM_CODE, 'Problem-Code', 'string', 1, LONGEST_CODE),
   // Elective, safe to forward and no part of the cache key: two requests that differ in their traces alone are the same (RFC 7252 section 5.4.6).
   option(OPTION.TRACEPARENT, 'Traceparent', 'string', 1, LONGEST_TRACE),
   option(OPTION.TRACESTATE, 'Tracestate', 'string', 1, LONGEST_TRACE),

@@ -5,7 +5,7 @@ import { LONGEST_TRACE, OPTION } from '../codec/option-registry.ts'
 import { Options } from '../codec/options.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import type { KeptAnswers } from '../resources/kept-answers.ts'
-import { diagnostic, type FormatTable, type Representation, represent, writeRepresentation } from '../resources/representation.ts'
+import { diagnostic, type FormatTable, type Representation, represent, withoutCode, writeRepresentation } from '../resources/representation.ts'
 import type { CoapRequest } from '../resources/request.ts'
 import { firstBlock, singleSize, szxOf } from '../resources/responses.ts'
 import { observesOn, type RelayedResponse, relayedRepresentation } from './relayed-response.ts'
@@ -103,6 +103,7 @@ export class Notifications {
     }
     observer.last = true
     // Without the Observe option.
+    if (!observer.exchange.remote.verified) last = withoutCode(last)
     const options = writeRepresentation(this.#writer, last, { observe: NONE, block1: NONE, block2: NONE, size1: NONE, size2: NONE })
     return { code: last.code, options, payload: last.payload as Uint8Array }
   }

@@ -5,7 +5,7 @@ import { NO_OPTIONS, Options } from '../codec/options.ts'
 import type { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
-import { diagnostic, PROBLEM_FORMAT, type Representation } from './representation.ts'
+import { addProblemCode, diagnostic, PROBLEM_FORMAT, type Representation } from './representation.ts'
 import type { CoapRequest } from './request.ts'
 import { Refusal } from './request-reader.ts'
 
@@ -35,7 +35,9 @@ export class ErrorResponses {
     this.#report(413, 'body-too-large', exchange)
     const options = this.#writer.reset()
     if (request.block1 !== NONE) options.add(OPTION.BLOCK1, request.block1 & ~8)
-    exchange.respond(CODE.REQUEST_ENTITY_TOO_LARGE, options.add(OPTION.SIZE1, body), Buffer.from(`The body is larger than ${body} bytes.`))
+    options.add(OPTION.SIZE1, body)
+    if (exchange.remote.verified) addProblemCode(options, 'body-too-large')
+    exchange.respond(CODE.REQUEST_ENTITY_TOO_LARGE, options, Buffer.from(`The body is larger than ${body} bytes.`))
   }
 
   /** Says that there is no room now. */
@@ -71,7 +73,8 @@ export class ErrorResponses {
     } else {
       const text = diagnostic(code, detail)
       const room = this.#settings.guard.room(exchange, 0)
-      exchange.respond(code, NO_OPTIONS, (text.size > room ? shortened(text, room) : text).payload as Uint8Array)
+      const options = isIopaError(error) && exchange.remote.verified ? addProblemCode(this.#writer.reset(), error.code) : NO_OPTIONS
+      exchange.respond(code, options, (text.size > room ? shortened(text, room) : text).payload as Uint8Array)
     }
   }
 

@@ -2,7 +2,7 @@ import type { CodecTable, RandomAccessBody, SealedAnswer } from '@iopa/transport
 import { CODE, codeOfStatus } from '../codec/codes.ts'
 import { nearestFormatOf } from '../codec/content-formats.ts'
 import { contentOption, etagOption, sameEtag } from '../codec/etag.ts'
-import { DEFAULT_MAX_AGE, OPTION } from '../codec/option-registry.ts'
+import { DEFAULT_MAX_AGE, LONGEST_CODE, OPTION } from '../codec/option-registry.ts'
 import type { Options, OptionValue } from '../codec/options.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
 import type { CoapRequest } from './request.ts'
@@ -24,6 +24,8 @@ export interface Representation {
   payload: Uint8Array | RandomAccessBody
   /** Bytes of the whole body. */
   size: number
+  /** Code of the error that this is, beside its text; absent for none. */
+  problemCode?: string | undefined
   /** Options that a proxy hands on as they came; absent where there are none. */
   forwarded?: readonly (readonly [number: number, value?: OptionValue])[] | undefined
 }
@@ -138,7 +140,10 @@ const representProblem = (representation: Representation, answer: SealedAnswer, 
   if (accept === PROBLEM_FORMAT) {
     const problem = { title, detail, responseCode: representation.code, type, status, members: code === undefined ? members : { ...members, code } }
     setPayload(representation, encodeProblem(problem), accept)
-  } else setPayload(representation, Buffer.from(detail || title), NONE)
+  } else {
+    setPayload(representation, Buffer.from(detail || title), NONE)
+    representation.problemCode = code
+  }
 }
 
 const readHeaders = (representation: Representation, answer: SealedAnswer): void => {
@@ -194,8 +199,17 @@ export const writeRepresentation = (writer: Options, representation: Representat
   if (message.size2 !== NONE) writer.add(OPTION.SIZE2, message.size2)
   if (message.size1 !== NONE) writer.add(OPTION.SIZE1, message.size1)
   if (representation.forwarded !== undefined) for (const [number, value] of representation.forwarded) writer.add(number, value)
+  if (representation.problemCode !== undefined) addProblemCode(writer, representation.problemCode)
   return writer
 }
+
+/** Adds the code of an error to its response: text for people has no place for it, and a peer that does not know the option leaves it out. */
+export const addProblemCode = (writer: Options, code: string): Options =>
+  code.length <= LONGEST_CODE && /^[\w.:-]+$/.test(code) ? writer.add(OPTION.PROBLEM_CODE, code) : writer
+
+/** The same for a peer that is not verified, of which each byte counts. */
+export const withoutCode = (representation: Representation): Representation =>
+  representation.problemCode === undefined ? representation : { ...representation, problemCode: undefined }
 
 /** What a request is answered with where its handler answers 2.05: 2.03 where the client has that already, 4.06 where Accept cannot be met. */
 export const fitted = (request: CoapRequest, given: Representation): Representation => {

@@ -7,7 +7,7 @@ import { type AmplificationGuard, clampedForEcho, SHORT } from '../exchanges/amp
 import type { Exchange, Remote } from '../exchanges/exchange.ts'
 import { type ErrorResponses, shortened } from './error-responses.ts'
 import type { KeptAnswer, KeptAnswers } from './kept-answers.ts'
-import { diagnostic, type MessageOptions, type Representation, writeRepresentation } from './representation.ts'
+import { diagnostic, type MessageOptions, type Representation, withoutCode, writeRepresentation } from './representation.ts'
 import type { CoapRequest } from './request.ts'
 
 const NONE = -1
@@ -57,8 +57,9 @@ export class Responses {
    * Answers a request with what of its representation fits; `observe` is the Observe option or -1.
    * `owner` is the context that a body depends on of which parts are read; it is ended when that has been read. False when the peer has to be verified first.
    */
-  send(exchange: Exchange, request: CoapRequest, representation: Representation, observe: number = NONE, owner?: Context): boolean {
+  send(exchange: Exchange, request: CoapRequest, given: Representation, observe: number = NONE, owner?: Context): boolean {
     const { remote } = exchange
+    const representation = remote.verified ? given : withoutCode(given)
     const { payload, size } = representation
     const inMemory = payload instanceof Uint8Array
     let szx = szxOf(request, remote, this.#settings.szx)

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { IopaError } from '@iopa/transport'
 import { ClassicLevel } from 'classic-level'
@@ -161,8 +161,19 @@ const damaged = (path: string, cause: unknown): IopaError =>
 
 const isLevelError = (error: unknown): boolean => error instanceof Error && String((error as { code?: unknown }).code).startsWith('LEVEL_')
 
+/** True for a folder that holds something, but not the file that says where it begins. */
+const isHeadless = async (path: string): Promise<boolean> => {
+  if (existsSync(join(path, 'CURRENT')) || !existsSync(path)) return false
+  for (const name of await readdir(path)) {
+    if (/\.(?:ldb|sst)$/.test(name) || (name.endsWith('.log') && (await stat(join(path, name))).size > 0)) return true
+  }
+  return false
+}
+
 const open = async (path: string, repair: boolean): Promise<Database> => {
   if (repair) await ClassicLevel.repair(path)
+  // LevelDB would take it for a new folder, and delete the tables.
+  else if (await isHeadless(path)) throw damaged(path, new Error('CURRENT is missing'))
   const database = new ClassicLevel<string, Uint8Array>(path, { keyEncoding: 'utf8', valueEncoding: 'view' })
   try {
     await database.open()

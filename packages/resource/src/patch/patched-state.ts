@@ -24,6 +24,8 @@ export const patchedState = (contract: ResourceContract, get: ResourceHandler, p
   const read = async (context: Context): Promise<unknown> => {
     // GET has an answer of its own: what it sets there is not for the answer to PATCH.
     const child = context.child('', METHODS.GET)
+    // As for a precondition: what GET asks for in its query is not asked of PATCH.
+    child['server.IsPrecondition'] = true
     try {
       child['iopa.Params'] = context['iopa.Params']
       child['iopa.QueryString'] = context['iopa.QueryString']

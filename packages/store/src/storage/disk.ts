@@ -1,7 +1,7 @@
 import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { IopaError, isIopaError } from '@iopa/appbuilder'
-import { checkOptions, markFactory, type Storage, type StorageChange, type StorageRange } from '@iopa/appbuilder/extension'
+import { checkOptions, markFactory, type OptionCheck, type Storage, type StorageChange, type StorageRange } from '@iopa/appbuilder/extension'
 import { type IopaErrorCode, withOrigin } from '@iopa/constants'
 import { ClassicLevel } from 'classic-level'
 import { compareKeys, storageClosed } from './memory.ts'
@@ -10,9 +10,14 @@ import { compareKeys, storageClosed } from './memory.ts'
 export interface DiskOptions {
   /** True, unless given, waits for fsync, so that a power cut loses nothing either; false survives the end of the process alone. */
   readonly sync?: boolean
+  /**
+   * True makes the files of LevelDB usable again when the folder is opened, and keeps what they still hold: for a start after `store-damaged`. Copy the
+   * folder before.
+   */
+  readonly repair?: boolean
 }
 
-const OPTIONS: Record<keyof DiskOptions, true> = { sync: true }
+const OPTIONS: Record<keyof DiskOptions, OptionCheck> = { sync: 'flag', repair: 'flag' }
 
 /**
  * A storage in a folder of its own, on LevelDB. Changes that arrive while others are written leave together in the next write (group commit), so the
@@ -22,7 +27,7 @@ const OPTIONS: Record<keyof DiskOptions, true> = { sync: true }
  */
 export const disk = (path: string, options: DiskOptions = {}): Storage => {
   checkOptions('disk()', options, OPTIONS, disk)
-  return new DiskStorage(path, options.sync ?? true)
+  return new DiskStorage(path, options.sync ?? true, options.repair ?? false)
 }
 
 markFactory('disk()', disk as never)
@@ -41,13 +46,16 @@ const MOST_OPERATIONS = 10_000
 class DiskStorage implements Storage {
   readonly #path: string
   readonly #sync: boolean
+  /** Until it has been opened. */
+  #repair: boolean
   #opened: Promise<Database> | null = null
   readonly #waiting: Commit[] = []
   #flushing: Promise<void> | null = null
   #closing: Promise<void> | null = null
 
-  constructor(path: string, sync: boolean) {
+  constructor(path: string, sync: boolean, repair: boolean) {
     this.#path = path
+    this.#repair = repair
     this.#sync = sync
   }
 
@@ -91,10 +99,16 @@ class DiskStorage implements Storage {
 
   #database(): Promise<Database> {
     if (this.#closing !== null && this.#flushing === null) return Promise.reject(storageClosed())
-    this.#opened ??= open(this.#path).catch(error => {
-      this.#opened = null
-      throw error
-    })
+    this.#opened ??= open(this.#path, this.#repair).then(
+      database => {
+        this.#repair = false
+        return database
+      },
+      error => {
+        this.#opened = null
+        throw error
+      }
+    )
     return this.#opened
   }
 
@@ -188,14 +202,14 @@ const isKept = async (database: Database, changes: readonly StorageChange[]): Pr
   return true
 }
 
-const open = async (path: string): Promise<Database> => {
+const open = async (path: string, repair: boolean): Promise<Database> => {
   try {
-    return await opened(path)
+    return await opened(path, repair)
   } catch (error) {
     // The power was cut while the folder was made, before anything was acknowledged.
     if (!isDamage(error) || !(await holdsNothing(path))) throw error
     await ClassicLevel.destroy(path)
-    return opened(path)
+    return opened(path, false)
   }
 }
 
@@ -210,14 +224,19 @@ const holdsNothing = async (path: string): Promise<boolean> => {
   return true
 }
 
-const opened = async (path: string): Promise<Database> => {
-  const database = new ClassicLevel<string, Uint8Array>(path, { keyEncoding: 'utf8', valueEncoding: 'view' })
+const opened = async (path: string, repair: boolean): Promise<Database> => {
+  let database: Database | undefined
   try {
     await mkdir(path, { recursive: true })
+    if (repair) await ClassicLevel.repair(path)
+    // LevelDB would take it for a new folder, and delete the tables.
+    else if (!(await readdir(path)).includes('CURRENT') && !(await holdsNothing(path))) throw damaged(path, new Error('CURRENT is missing'))
+    // It opens itself in the next turn.
+    database = new ClassicLevel<string, Uint8Array>(path, { keyEncoding: 'utf8', valueEncoding: 'view' })
     await database.open()
     return database
   } catch (error) {
-    await database.close().catch(() => undefined)
+    await database?.close().catch(() => undefined)
     throw failureOf(path, error)
   }
 }
@@ -239,10 +258,18 @@ const failureOf = (path: string, error: unknown): unknown => {
     )
   if (FULL.test(text) || FULL.test(reason))
     return new IopaError(507, 'storage-full', 'There is no room on the disk; nothing has changed.', { cause: error })
-  if (reason === 'LEVEL_CORRUPTION' || /MANIFEST/.test(text))
-    return inside(500, 'store-damaged', `The folder ${path} is damaged: restore a copy of it.`, error)
+  if (reason === 'LEVEL_CORRUPTION' || /MANIFEST|CURRENT/.test(text)) return damaged(path, error)
   return inside(500, 'store-unavailable', `The folder ${path} cannot be used: check that it can be written to.`, error)
 }
+
+/** Files of LevelDB are missing or broken; its tables may be whole still. */
+const damaged = (path: string, cause: unknown): IopaError =>
+  inside(
+    500,
+    'store-damaged',
+    `The folder ${path} is damaged, and nothing in it has been changed: restore a copy of it, or copy it and open it once with disk(path, { repair: true }), which keeps what its files still hold.`,
+    cause
+  )
 
 const inside = (status: number, code: IopaErrorCode, detail: string, cause: unknown): IopaError =>
   withOrigin(new IopaError(status, code, detail, { cause }), 'internal')

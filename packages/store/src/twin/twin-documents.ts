@@ -1,6 +1,7 @@
 import { IopaError } from '@iopa/appbuilder'
 import type { Storage, StorageChange } from '@iopa/appbuilder/extension'
 import { decodeRecord, encodeRecord } from '../document-format.ts'
+import { firstVersion } from '../first-version.ts'
 import type { StorageKeys } from '../storage-keys.ts'
 import { type MaybePromise, Turns } from '../turns.ts'
 import { changedParts, emptyTwin, type Stamps, type TwinDocument, type TwinPart } from './document.ts'
@@ -47,9 +48,9 @@ export class TwinDocuments {
   readonly #kept: TwinStorage
   readonly #limits: Required<TwinLimits>
   /** What a new twin goes on from: no deleted one has had a later version. */
-  #empty = emptyTwin()
+  #empty = emptyTwin(firstVersion() - 1)
   /** The same of deletions that are under way. */
-  #base = 0
+  #base = this.#empty.version
 
   constructor(kept: TwinStorage, limits: Required<TwinLimits>) {
     this.#kept = kept

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { storageContract } from '@iopa/testing'
@@ -42,6 +42,36 @@ describe('disk()', () => {
     await second.put('a', Uint8Array.of(2))
     expect(new Uint8Array((await second.get('a')) ?? [])).toEqual(Uint8Array.of(2))
     await second.close()
+  })
+
+  test.each([
+    ['CURRENT is lost', [/^CURRENT$/], 'rm'],
+    ['the manifest is lost', [/^MANIFEST/], 'rm'],
+    ['both are lost', [/^CURRENT$/, /^MANIFEST/], 'rm'],
+    ['the manifest is garbage', [/^MANIFEST/], 'write'],
+    ['CURRENT is empty', [/^CURRENT$/], 'empty']
+  ])('says how to salvage a folder where %s, and changes nothing', async (_, lost, how) => {
+    const path = await folder()
+    const first = disk(path)
+    await first.put('a', Uint8Array.of(1, 2))
+    await first.close()
+    for (const name of await readdir(path)) {
+      if (!lost.some(pattern => pattern.test(name))) continue
+      if (how === 'rm') await rm(join(path, name))
+      else await writeFile(join(path, name), how === 'empty' ? '' : 'garbage')
+    }
+    const before = (await readdir(path)).filter(name => !/^LO/.test(name))
+    const second = disk(path)
+    const error = (await second.get('a').catch((failure: unknown) => failure)) as { code: string; detail: string }
+    expect([error.code, error.detail]).toEqual([
+      'store-damaged',
+      expect.stringMatching(/copy it and open it once with disk\(path, \{ repair: true \}\)/)
+    ])
+    await second.close()
+    expect((await readdir(path)).filter(name => !/^LO/.test(name))).toEqual(before)
+    const third = disk(path, { repair: true })
+    expect(new Uint8Array((await third.get('a')) ?? [])).toEqual(Uint8Array.of(1, 2))
+    await third.close()
   })
 
   test('names a folder that cannot be made', async () => {

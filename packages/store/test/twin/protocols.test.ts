@@ -9,12 +9,13 @@ import { udp } from '@iopa/udp'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { twins } from '../../src/index.ts'
+import { versionsFromOne } from '../fixtures/versions-from-one.ts'
 
 const Lamp = z.object({ on: z.boolean(), level: z.number() }).partial()
 const lamp = twin('/devices/{id}', { reported: Lamp, desired: Lamp })
 
 // What comes from within the process is not the device.
-const devices = twins(lamp, { device: context => !context['server.IsLocalOrigin'] })
+const devices = versionsFromOne(() => twins(lamp, { device: context => !context['server.IsLocalOrigin'] }))
 const TRANSPORTS: Readonly<Record<string, () => Transport>> = {
   http: () => http({ port: 0 }),
   coap: () => coap({ port: 0 }),

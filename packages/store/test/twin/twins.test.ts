@@ -7,12 +7,13 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { twins } from '../../src/index.ts'
 import { memory } from '../../src/storage/memory.ts'
+import { versionsFromOne } from '../fixtures/versions-from-one.ts'
 
 const Lamp = z.object({ on: z.boolean(), level: z.number().min(0).max(100), scenes: z.array(z.string()) }).partial()
 const lamp = twin('/devices/{id}', { title: 'A lamp', params: z.object({ id: z.string().max(16) }), reported: Lamp, desired: Lamp })
 
 const served = (options: Parameters<typeof twins>[1] = {}) => {
-  const devices = twins(lamp, options)
+  const devices = versionsFromOne(() => twins(lamp, options))
   const app = new App({ logger: false }).use(router()).use(resources())
   app.serve(lamp, devices)
   const ask = async (method: string, path: string, body?: unknown, { as, headers = {} }: { as?: string; headers?: Record<string, string> } = {}) => {
@@ -200,7 +201,7 @@ describe('twins in a storage', () => {
     for await (const [key, value] of storage.list()) if (key.endsWith('d2')) await storage.put(key, value.subarray(0, -1))
 
     const logged: unknown[] = []
-    const devices = twins(lamp, { storage: kept, clock })
+    const devices = versionsFromOne(() => twins(lamp, { storage: kept, clock }))
     const app = new App({ logger: { error: (text: unknown) => logged.push(text) } as never }).use(router()).use(resources())
     app.serve(lamp, devices)
     expect(await devices.get('d1')).toEqual({ id: 'd1', ...before })

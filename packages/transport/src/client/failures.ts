@@ -48,7 +48,8 @@ export const observationRefused = (answer: LinkAnswer): IopaError => {
 
 /** The problem in an answer (RFC 9457), or its text. */
 const statedError = (answer: LinkAnswer): IopaError => {
-  const { status, type, payloadBytes, reason } = answer
+  const { status, type, payloadBytes, reason, error } = answer
+  if (error !== null && error.code !== `status-${status}`) return new IopaError(status, error.code, error.detail)
   const text = new TextDecoder().decode(payloadBytes)
   let problem: { readonly code?: unknown; readonly detail?: unknown } = {}
   try {
