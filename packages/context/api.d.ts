@@ -486,6 +486,14 @@ interface ChangeOrder {
     readonly active: number;
     run(context: Context, terms: ChangeTerms, handler: () => unknown): unknown;
 }
+interface ChangeHost {
+    readonly clock: EnvironmentClock;
+    readonly timeout: number;
+    readonly bodyLimit: number;
+    nameOf(path: string): string;
+    create(init: ContextInit, change: Context): Context;
+    run(context: Context, done: () => void): void;
+}
 interface EnvironmentClock {
     now(): number;
     elapsed(): number;
@@ -511,6 +519,7 @@ interface Environment {
     now(): number;
     bounded?(work: Promise<void>, hurry: () => void): Promise<void>;
     changes: ChangeOrder | null;
+    changeHost?: ChangeHost;
     notify(path: string, origin?: object): void;
     mayGet?(path: string, context: Context): boolean | Promise<boolean>;
 }
@@ -650,7 +659,7 @@ declare const parseAuthority: (authority: string, scheme: string) => {
 declare const formatUrl: (scheme: string, host: string, port: number, path: string, query: string) => string;
 declare const valueType: (context: Context, value?: unknown) => string;
 export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, KIND, OPEN, Payload, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, addressGroup, answerToError, answerUnrun, applyValue, assignHeaders, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, kindOf, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead };
-export type { AnswerFields, AnswerOwner, AnsweredContext, BodyStream, ChangeOrder, ChangeTerms, ContextInit, EarlierState, Encoded, Endpoint, Environment, EnvironmentClock, InheritedKeys, NotedMethods, OwnedContext, PathLimits, ReceivedParts, RequestSource, RunContext };
+export type { AnswerFields, AnswerOwner, AnsweredContext, BodyStream, ChangeHost, ChangeOrder, ChangeTerms, ContextInit, EarlierState, Encoded, Endpoint, Environment, EnvironmentClock, InheritedKeys, NotedMethods, OwnedContext, PathLimits, ReceivedParts, RequestSource, RunContext };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />

@@ -106,7 +106,7 @@ export type { DatagramChannel as D, DatagramNetwork as a, DatagramAddress as b, 
 /// <reference lib="esnext.disposable" />
 import { IopaError, Body, Bag, CodecTable, Logger, KeysDeclaration, Codec } from "@iopa/constants";
 import { LinkAnswer, Context, SealedAnswer, EndReason, PeerClientOptions, Client } from "@iopa/context";
-import { HeaderMap, Scope, ContextInit, OwnedContext, AnsweredContext, HeldBytes, RunContext, ContextFactory } from "@iopa/context/host";
+import { RunContext, ContextFactory, Scope, HeaderMap, ContextInit, OwnedContext, AnsweredContext, HeldBytes } from "@iopa/context/host";
 import { T as TlsOptions, B as ByteChannel } from "./byte-channel.js";
 declare const argumentError: (caller: unknown, code: string, detail: string) => IopaError;
 declare const kindOf: (value: unknown) => string;
@@ -154,6 +154,16 @@ interface Limits {
 }
 declare const DEFAULT_LIMITS: Limits;
 declare const mergeLimits: (base: Limits, overrides: Partial<Limits> | undefined) => Limits;
+type Send = (context: RunContext) => unknown;
+interface ClientOwner {
+    readonly factory: ContextFactory;
+    readonly scope: Scope;
+    dispatch(send: Send): Send;
+}
+interface PeerClientOwner extends ClientOwner {
+    readonly clock: Clock;
+    readonly limits: Limits;
+}
 interface OutgoingRequest {
     readonly method: string;
     readonly path: string;
@@ -582,17 +592,7 @@ interface ConnectOptions {
     };
 }
 declare const listenerUrl: (scheme: string, address: string, port: number) => URL;
-type Send = (context: RunContext) => unknown;
 declare const CONNECT_OPTIONS: Record<keyof ConnectOptions, true>;
-interface ClientOwner {
-    readonly factory: ContextFactory;
-    readonly scope: Scope;
-    dispatch(send: Send): Send;
-}
-interface PeerClientOwner extends ClientOwner {
-    readonly clock: Clock;
-    readonly limits: Limits;
-}
 declare const connect: (transport: Transport, url: string | URL, options?: ConnectOptions) => Promise<Client>;
 declare const connectWith: (transport: Transport, url: URL, options: ConnectOptions, owner: ClientOwner) => Promise<Client>;
 declare const connectPeer: (peer: PeerTarget, options: PeerClientOptions, owner: PeerClientOwner) => Promise<Client>;
@@ -1203,12 +1203,12 @@ interface DgramModule {
     createSocket(options: object): unknown;
 }
 declare const datagramNetwork: (dgram?: DgramModule) => DatagramNetwork;
-interface IdentityCheck {
-    checkServerIdentity(host: string, certificate: never): Error | undefined;
-}
 interface NetModule {
     createServer(...given: never[]): unknown;
     connect(...given: never[]): unknown;
+}
+interface IdentityCheck {
+    checkServerIdentity(host: string, certificate: never): Error | undefined;
 }
 interface TlsModule extends IdentityCheck {
     createSecureContext(options: object): unknown;
