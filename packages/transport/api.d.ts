@@ -861,6 +861,20 @@ declare class Association implements SecuredReceiver {
     error(error: Error): void;
 }
 declare const openAssociation: (handshake: Handshake) => Promise<Association>;
+interface BackoffOptions {
+    readonly initial: number;
+    readonly maximum: number;
+    readonly random?: () => number;
+}
+declare class Backoff {
+    #private;
+    constructor(options: BackoffOptions);
+    next({ initial, least }?: {
+        readonly initial?: number;
+        readonly least?: number;
+    }): number;
+    reset(): void;
+}
 declare const channelClosed: () => IopaError;
 declare const connectionLost: (cause?: unknown) => IopaError;
 declare const linkLost: (loss: LinkLoss, cause?: unknown) => IopaError & LinkLoss;
@@ -1191,8 +1205,8 @@ declare class ConnectionUser {
     look(by: Context): void;
     close(): void;
 }
-export { Association, ByteChannel, Clock, ConnectionUser, Connections, Counters, DatagramChannel, DatagramNetwork, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, SecuredSession, SecuredSessions, Subscription, Upgrades, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, openAssociation, overloaded, peerGone, requestBytes, silenceLimit, upgradesOf, validate };
-export type { ActiveProtection, BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, DatagramEndpoint, Handshake, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, MessageOption, MessageProtection, OpenedRequest, OutboxLimits, PartTypes, PathParams, PlainMessage, PresenceState, ProtectedRequest, ProtectedSource, ProtectionEnvironment, ReadTypes, RefusedRequest, RequestProtection, SecuredChannel, SecuredDatagrams, SecuredEnd, SecuredPeer, SecuredReceiver, SecuredSessionsInit, SecuredTarget, SecurityEnvironment, SessionHandlers, TwinContract, TwinState, TwinTypes, Upgradable, UsedUrlParts, WholeTypes };
+export { Association, Backoff, ByteChannel, Clock, ConnectionUser, Connections, Counters, DatagramChannel, DatagramNetwork, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, SecuredSession, SecuredSessions, Subscription, Upgrades, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, openAssociation, overloaded, peerGone, requestBytes, silenceLimit, upgradesOf, validate };
+export type { ActiveProtection, BackoffOptions, BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, DatagramEndpoint, Handshake, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, MessageOption, MessageProtection, OpenedRequest, OutboxLimits, PartTypes, PathParams, PlainMessage, PresenceState, ProtectedRequest, ProtectedSource, ProtectionEnvironment, ReadTypes, RefusedRequest, RequestProtection, SecuredChannel, SecuredDatagrams, SecuredEnd, SecuredPeer, SecuredReceiver, SecuredSessionsInit, SecuredTarget, SecurityEnvironment, SessionHandlers, TwinContract, TwinState, TwinTypes, Upgradable, UsedUrlParts, WholeTypes };
 
 // node.d.ts
 /// <reference lib="esnext.disposable" />
