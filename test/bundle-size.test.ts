@@ -26,7 +26,16 @@ const atStart = (outputs: Metafile['outputs']): string[] => {
   return [...found]
 }
 
-const bundled = async (names: Record<string, string>, left: readonly string[] = []): Promise<{ bytes: number; folders: string }> => {
+interface Bundle {
+  readonly bytes: number
+  /** The sources that are loaded at the start, below packages/. */
+  readonly files: readonly string[]
+  /** Minified bytes of the largest folders. */
+  readonly folders: string
+}
+
+/** `splitting`: what is imported later, such as the client, is a file of its own and does not count. Without it everything is one file. */
+const bundled = async (names: Record<string, string>, { splitting = true, left = [] as readonly string[] } = {}): Promise<Bundle> => {
   const contents = Object.entries(names)
     .map(([folder, list]) => `export { ${list} } from ${JSON.stringify(`${packages}${folder}/src/index.ts`)}`)
     .join('\n')
@@ -36,8 +45,7 @@ const bundled = async (names: Record<string, string>, left: readonly string[] = 
     platform: 'node',
     format: 'esm',
     minify: true,
-    // What is imported later, such as HTTP/2, is a file of its own and does not count.
-    splitting: true,
+    splitting,
     outdir: 'out',
     write: false,
     metafile: true,
@@ -45,47 +53,84 @@ const bundled = async (names: Record<string, string>, left: readonly string[] = 
     plugins: [without(left)],
     logLevel: 'silent'
   })
-  const folders = new Map<string, number>()
+  const sizes = new Map<string, number>()
   const first = atStart(metafile.outputs)
   for (const output of first) {
     for (const [file, { bytesInOutput }] of Object.entries(metafile.outputs[output]?.inputs ?? {})) {
-      const folder = file.replace(/^.*packages\/|\/[^/]*$/g, '')
-      folders.set(folder, (folders.get(folder) ?? 0) + bytesInOutput)
+      if (bytesInOutput > 0) sizes.set(file.replace(/^.*packages\//, ''), bytesInOutput)
     }
+  }
+  const folders = new Map<string, number>()
+  for (const [file, bytes] of sizes) {
+    const folder = file.replace(/\/[^/]*$/, '')
+    folders.set(folder, (folders.get(folder) ?? 0) + bytes)
   }
   const largest = [...folders].sort(([, one], [, other]) => other - one).slice(0, 12)
   return {
     bytes: outputFiles
       .filter(({ path }) => first.some(output => path.endsWith(output)))
       .reduce((sum, { contents: bytes }) => sum + gzipSync(bytes, { level: 9 }).length, 0),
+    files: [...sizes.keys()],
     folders: largest.map(([folder, bytes]) => `${folder} ${bytes}`).join(', ')
   }
 }
 
 const CORE = { appbuilder: 'App, reply, IopaError' }
 
-/** KiB at most today, and what the bundle should come to. Lower `most` with the code; what raises it needs a reason. */
-const BUNDLES: readonly { readonly title: string; readonly names: Record<string, string>; readonly most: number; readonly target: number }[] = [
-  { title: 'App, reply, IopaError', names: CORE, most: 54.9, target: 18 },
-  { title: 'App, reply, IopaError, router, http', names: { ...CORE, router: 'router', 'iopa-http': 'http' }, most: 98.2, target: 38 }
-]
+interface Budget {
+  readonly title: string
+  readonly names: Record<string, string>
+  /** KiB at the start, at most. Lower it with the code; what raises it needs a reason (docs/decisions/0018-size-of-a-bundle.md). */
+  readonly most: number
+  /** KiB in one file, at most, with what is loaded later. */
+  readonly whole: number
+  readonly target: number
+  /** Sources that are loaded when they are first needed. */
+  readonly later: readonly string[]
+}
 
-/** What parts of the core cost within `App, reply, IopaError`. */
-const PARTS: readonly { readonly title: string; readonly folders: readonly string[]; readonly most: number }[] = [
-  { title: 'the client', folders: ['transport/src/client'], most: 6.1 },
-  { title: 'observation', folders: ['appbuilder/src/observation'], most: 6.7 }
+const BUNDLES: readonly Budget[] = [
+  {
+    title: 'App, reply, IopaError',
+    names: CORE,
+    most: 50.3,
+    whole: 55.5,
+    target: 18,
+    later: ['transport/src/client/engine.ts', 'transport/src/client/peer-client.ts', 'appbuilder/src/preconditions/conditional-changes.ts']
+  },
+  {
+    title: 'App, reply, IopaError, router, http',
+    names: { ...CORE, router: 'router', 'iopa-http': 'http' },
+    most: 88.9,
+    whole: 104.2,
+    target: 38,
+    later: [
+      'transport/src/client/engine.ts',
+      'transport/src/node/secured-sockets.ts',
+      'transport/src/node/proxied-sockets.ts',
+      'iopa-http/src/client/link.ts',
+      'iopa-http/src/http2/engine.ts'
+    ]
+  }
 ]
 
 describe('the size of a bundle', () => {
-  test.each(BUNDLES)('$title: at most $most KiB (target: $target)', async ({ names, most }) => {
-    const { bytes, folders } = await bundled(names)
+  test.each(BUNDLES)('$title: at most $most KiB at the start (target: $target)', async ({ names, most, later }) => {
+    const { bytes, folders, files } = await bundled(names)
     expect(bytes / KIB, `minified bytes by folder: ${folders}`).toBeLessThanOrEqual(most)
+    // Someone imports it statically.
+    expect(later.filter(file => files.includes(file))).toEqual([])
   })
 
-  test.each(PARTS)('$title: at most $most KiB of it', async ({ folders, most }) => {
-    const [whole, rest] = await Promise.all([bundled(CORE), bundled(CORE, folders)])
-    const cost = (whole.bytes - rest.bytes) / KIB
+  test.each(BUNDLES)('$title: at most $whole KiB in one file', async ({ names, whole }) => {
+    const { bytes, folders } = await bundled(names, { splitting: false })
+    expect(bytes / KIB, `minified bytes by folder: ${folders}`).toBeLessThanOrEqual(whole)
+  })
+
+  test('observation: at most 6.9 KiB of the core', async () => {
+    const [core, rest] = await Promise.all([bundled(CORE), bundled(CORE, { left: ['appbuilder/src/observation'] })])
+    const cost = (core.bytes - rest.bytes) / KIB
     expect(cost).toBeGreaterThan(0)
-    expect(cost).toBeLessThanOrEqual(most)
+    expect(cost).toBeLessThanOrEqual(6.9)
   })
 })

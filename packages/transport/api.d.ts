@@ -107,7 +107,7 @@ export type { DatagramChannel as D, DatagramNetwork as a, DatagramAddress as b, 
 /// <reference lib="esnext.disposable" />
 import { IopaError, Body, Bag, CodecTable, Logger, KeysDeclaration, Codec } from "@iopa/constants";
 import { LinkAnswer, Context, SealedAnswer, EndReason, PeerClientOptions, Client } from "@iopa/context";
-import { HeaderMap, Scope, ContextInit, OwnedContext, AnsweredContext, HeldBytes, RunContext, ContextFactory } from "@iopa/context/host";
+import { RunContext, ContextFactory, Scope, HeaderMap, ContextInit, OwnedContext, AnsweredContext, HeldBytes } from "@iopa/context/host";
 import { T as TlsOptions, B as ByteChannel } from "./byte-channel.js";
 declare const argumentError: (caller: unknown, code: string, detail: string) => IopaError;
 declare const kindOf: (value: unknown) => string;
@@ -155,6 +155,16 @@ interface Limits {
 }
 declare const DEFAULT_LIMITS: Limits;
 declare const mergeLimits: (base: Limits, overrides: Partial<Limits> | undefined) => Limits;
+type Send = (context: RunContext) => unknown;
+interface ClientOwner {
+    readonly factory: ContextFactory;
+    readonly scope: Scope;
+    dispatch(send: Send): Send;
+}
+interface PeerClientOwner extends ClientOwner {
+    readonly clock: Clock;
+    readonly limits: Limits;
+}
 interface OutgoingRequest {
     readonly method: string;
     readonly path: string;
@@ -583,17 +593,7 @@ interface ConnectOptions {
     };
 }
 declare const listenerUrl: (scheme: string, address: string, port: number) => URL;
-type Send = (context: RunContext) => unknown;
 declare const CONNECT_OPTIONS: Record<keyof ConnectOptions, true>;
-interface ClientOwner {
-    readonly factory: ContextFactory;
-    readonly scope: Scope;
-    dispatch(send: Send): Send;
-}
-interface PeerClientOwner extends ClientOwner {
-    readonly clock: Clock;
-    readonly limits: Limits;
-}
 declare const connect: (transport: Transport, url: string | URL, options?: ConnectOptions) => Promise<Client>;
 declare const connectWith: (transport: Transport, url: URL, options: ConnectOptions, owner: ClientOwner) => Promise<Client>;
 declare const connectPeer: (peer: PeerTarget, options: PeerClientOptions, owner: PeerClientOwner) => Promise<Client>;
@@ -862,6 +862,20 @@ declare class Association implements SecuredReceiver {
     error(error: Error): void;
 }
 declare const openAssociation: (handshake: Handshake) => Promise<Association>;
+interface BackoffOptions {
+    readonly initial: number;
+    readonly maximum: number;
+    readonly random?: () => number;
+}
+declare class Backoff {
+    #private;
+    constructor(options: BackoffOptions);
+    next({ initial, least }?: {
+        readonly initial?: number;
+        readonly least?: number;
+    }): number;
+    reset(): void;
+}
 declare const channelClosed: () => IopaError;
 declare const connectionLost: (cause?: unknown) => IopaError;
 declare const linkLost: (loss: LinkLoss, cause?: unknown) => IopaError & LinkLoss;
@@ -1192,8 +1206,8 @@ declare class ConnectionUser {
     look(by: Context): void;
     close(): void;
 }
-export { Association, ByteChannel, Clock, ConnectionUser, Connections, Counters, DatagramChannel, DatagramNetwork, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, SecuredSession, SecuredSessions, Subscription, Upgrades, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, openAssociation, overloaded, peerGone, requestBytes, silenceLimit, upgradesOf, validate };
-export type { ActiveProtection, BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, DatagramEndpoint, Handshake, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, MessageOption, MessageProtection, OpenedRequest, OutboxLimits, PartTypes, PathParams, PlainMessage, PresenceState, ProtectedRequest, ProtectedSource, ProtectionEnvironment, ReadTypes, RefusedRequest, RequestProtection, SecuredChannel, SecuredDatagrams, SecuredEnd, SecuredPeer, SecuredReceiver, SecuredSessionsInit, SecuredTarget, SecurityEnvironment, SessionHandlers, TwinContract, TwinState, TwinTypes, Upgradable, UsedUrlParts, WholeTypes };
+export { Association, Backoff, ByteChannel, Clock, ConnectionUser, Connections, Counters, DatagramChannel, DatagramNetwork, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, SecuredSession, SecuredSessions, Subscription, Upgrades, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, openAssociation, overloaded, peerGone, requestBytes, silenceLimit, upgradesOf, validate };
+export type { ActiveProtection, BackoffOptions, BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, DatagramEndpoint, Handshake, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, MessageOption, MessageProtection, OpenedRequest, OutboxLimits, PartTypes, PathParams, PlainMessage, PresenceState, ProtectedRequest, ProtectedSource, ProtectionEnvironment, ReadTypes, RefusedRequest, RequestProtection, SecuredChannel, SecuredDatagrams, SecuredEnd, SecuredPeer, SecuredReceiver, SecuredSessionsInit, SecuredTarget, SecurityEnvironment, SessionHandlers, TwinContract, TwinState, TwinTypes, Upgradable, UsedUrlParts, WholeTypes };
 
 // node.d.ts
 /// <reference lib="esnext.disposable" />
@@ -1204,12 +1218,12 @@ interface DgramModule {
     createSocket(options: object): unknown;
 }
 declare const datagramNetwork: (dgram?: DgramModule) => DatagramNetwork;
-interface IdentityCheck {
-    checkServerIdentity(host: string, certificate: never): Error | undefined;
-}
 interface NetModule {
     createServer(...given: never[]): unknown;
     connect(...given: never[]): unknown;
+}
+interface IdentityCheck {
+    checkServerIdentity(host: string, certificate: never): Error | undefined;
 }
 interface TlsModule extends IdentityCheck {
     createSecureContext(options: object): unknown;

@@ -1,9 +1,9 @@
+import { Backoff } from '@iopa/transport'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { AckQueue, type AckSlot } from '../src/bridge/acknowledgements.ts'
 import { Inbox } from '../src/bridge/inbox.ts'
 import { outcomeOf } from '../src/bridge/worker.ts'
-import { Backoff } from '../src/remote/waiting.ts'
 
 describe('acknowledgements', () => {
   test('leave in the order of arrival, whatever the order of completion', () => {

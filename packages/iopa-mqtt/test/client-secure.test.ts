@@ -2,15 +2,15 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { App } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import type { Listener } from '@iopa/transport'
 import { afterEach, expect, test } from 'vitest'
 import { joinBroker } from '../src/bridge/bridge.ts'
 import { bridge } from '../src/bridge.ts'
+import type { BrokerListener } from '../src/broker/listener.ts'
 import { type MqttOptions, mqtt } from '../src/mqtt.ts'
 import { websocket } from '../src/websocket.ts'
 import { certificate } from './fixtures/certificate.ts'
 import { connectMqtt } from './fixtures/connect-mqtt.ts'
-import { describeWith, freePort, until } from './fixtures/peers.ts'
+import { describeWith, until } from './fixtures/peers.ts'
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {
@@ -18,7 +18,7 @@ afterEach(async () => {
 })
 
 /** An app behind the embedded broker that takes one user name and password. */
-const serve = async (options: MqttOptions): Promise<Listener> => {
+const serve = async (options: MqttOptions): Promise<BrokerListener> => {
   const expected = `Basic ${Buffer.from('ann:se:cret').toString('base64')}`
   const app = new App({ logger: false })
     .use((context, next) => {
@@ -33,7 +33,7 @@ const serve = async (options: MqttOptions): Promise<Listener> => {
     .use(router())
     .use(mqtt({ port: 0, ...options }))
   app.get('/who', ({ user }) => user?.id ?? 'nobody')
-  const [listener] = (await app.listen()) as [Listener]
+  const [listener] = (await app.listen()) as [BrokerListener]
   closing.push(() => app.close({ timeout: 50 }))
   return listener
 }
@@ -42,9 +42,8 @@ describeWith(['openssl'], 'a client with TLS', () => {
   const secret = certificate()
 
   test.each(['mqtts', 'wss'])('authenticates itself, and verifies the broker, over %s', async scheme => {
-    const port = await freePort()
-    const listener = await serve({ tls: secret, websocket: websocket({ port }) })
-    const url = new URL(scheme === 'wss' ? `wss://127.0.0.1:${port}/` : listener.url)
+    const listener = await serve({ tls: secret, websocket: websocket({ port: 0 }) })
+    const url = new URL(scheme === 'wss' ? (listener.websocketUrl as URL) : listener.url)
     const asked = { 'iopa.Method': 'GET', 'iopa.Path': '/who' }
     await expect(connectMqtt(url, { websocket: websocket(), username: 'ann', password: 'se:cret' })).rejects.toMatchObject({
       status: 502,

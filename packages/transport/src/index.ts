@@ -117,6 +117,8 @@ export type {
 export { sameIdentity } from './channels/secured-datagrams.ts'
 export type { Association, Handshake } from './client/association.ts'
 export { openAssociation } from './client/association.ts'
+export type { BackoffOptions } from './client/backoff.ts'
+export { Backoff } from './client/backoff.ts'
 export { connect } from './client/connect.ts'
 export {
   answerTimeout,

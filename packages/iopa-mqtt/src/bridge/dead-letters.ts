@@ -1,8 +1,9 @@
 import type { Clock, IopaError, SealedAnswer } from '@iopa/transport'
+import { Backoff } from '@iopa/transport'
 import type { Losses } from '../broker/operation/statistics.ts'
 import type { RemoteBroker } from '../remote/broker.ts'
 import type { InboundMessage } from '../remote/message.ts'
-import { Backoff, pause } from '../remote/waiting.ts'
+import { pause } from '../remote/waiting.ts'
 import { isTopicName } from '../topics/topic.ts'
 
 /** What `DeadLetters` needs. */

@@ -1,11 +1,11 @@
-import { type Clock, connectionLost, IopaError, type TimerHandle } from '@iopa/transport'
+import { Backoff, type Clock, connectionLost, IopaError, type TimerHandle } from '@iopa/transport'
 import type { RemoteOptions } from '../options.ts'
 import type { BrokerCapabilities } from './capabilities.ts'
 import { Connection } from './connection.ts'
 import type { InboundMessage, OutboundMessage, Receipt } from './message.ts'
 import { type ConnectionOptions, credentialsOf, elsewhere, nameOf } from './network-connection.ts'
 import { Publisher } from './publisher.ts'
-import { abortable, Backoff, type Deferred, deferred, either, endController, limited } from './waiting.ts'
+import { abortable, type Deferred, deferred, either, endController, limited } from './waiting.ts'
 
 /** What a `RemoteBroker` needs of its owner. */
 export interface RemoteBrokerOptions extends RemoteOptions {

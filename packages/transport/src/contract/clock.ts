@@ -62,7 +62,7 @@ export const systemClock: Clock = {
   }
 }
 
-/** A module that is loaded when it is first needed: `loaded(clock, import('./client.ts'))`. Time that a test moves stands still meanwhile. */
+/** A module that is loaded when it is first needed: `loaded(clock, import(module))`. Time that a test moves stands still meanwhile. */
 export const loaded = <T>(clock: Clock, module: Promise<T>): Promise<T> => {
   clock.hold?.(module)
   return module

@@ -1,12 +1,9 @@
 import { spawn } from 'node:child_process'
-import { mkdtemp, writeFile } from 'node:fs/promises'
-import net from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { App } from '@iopa/appbuilder'
 import { afterEach, describe, expect, test } from 'vitest'
 import { LoadAverages } from '../../../src/broker/topics/system-topics.ts'
 import { mqtt } from '../../../src/mqtt.ts'
+import { describeWith, mosquitto } from '../../fixtures/peers.ts'
 import { closeLabs, type Lab, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -26,14 +23,6 @@ const figures = async (lab: Lab): Promise<Map<string, string>> => {
   await client.leave()
   return found
 }
-
-const freePort = (): Promise<number> =>
-  new Promise(resolve => {
-    const server = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as net.AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 
 /** The topics below `$SYS/broker` that mosquitto_sub gets from a broker, once there is one with this name. */
 const names = async (port: number, last: string): Promise<string[]> => {
@@ -124,20 +113,19 @@ describe('the figures of a broker', () => {
     expect(five).toBeCloseTo(60 * (1 - Math.exp(-610 / 300)), 0)
     expect(fifteen).toBeCloseTo(60 * (1 - Math.exp(-610 / 900)), 0)
   })
+})
 
+describeWith(['mosquitto', 'mosquitto_sub'], 'the figures of a broker, beside those of another', () => {
   test('have every name that mosquitto has', { timeout: 15_000 }, async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'iopa-sys-'))
-    const port = await freePort()
-    await writeFile(join(folder, 'm.conf'), `listener ${port} 127.0.0.1\nallow_anonymous true\nsys_interval 1\n`)
-    const child = spawn('mosquitto', ['-c', join(folder, 'm.conf')], { stdio: 'ignore' })
+    const peer = await mosquitto(['sys_interval 1'])
     const app = new App({ logger: false }).use(mqtt({ port: 0, statistics: 1 }))
     try {
       const [listener] = await app.listen()
-      const [theirs, ours] = await Promise.all([names(port, 'clients/maximum'), names(Number(listener?.url.port), 'clients/maximum')])
+      const [theirs, ours] = await Promise.all([names(peer.port, 'clients/maximum'), names(Number(listener?.url.port), 'clients/maximum')])
       expect(theirs.length).toBeGreaterThan(40)
       expect(theirs.filter(name => !ours.includes(name))).toEqual([])
     } finally {
-      child.kill()
+      await peer.dispose()
       await app.close({ timeout: 100 })
     }
   })
