@@ -66,13 +66,13 @@ const CORE = { appbuilder: 'App, reply, IopaError' }
 
 /** KiB at most today, and what the bundle should come to. Lower `most` with the code; what raises it needs a reason. */
 const BUNDLES: readonly { readonly title: string; readonly names: Record<string, string>; readonly most: number; readonly target: number }[] = [
-  { title: 'App, reply, IopaError', names: CORE, most: 54.9, target: 18 },
-  { title: 'App, reply, IopaError, router, http', names: { ...CORE, router: 'router', 'iopa-http': 'http' }, most: 98.2, target: 38 }
+  { title: 'App, reply, IopaError', names: CORE, most: 55, target: 18 },
+  { title: 'App, reply, IopaError, router, http', names: { ...CORE, router: 'router', 'iopa-http': 'http' }, most: 98.4, target: 38 }
 ]
 
 /** What parts of the core cost within `App, reply, IopaError`. */
 const PARTS: readonly { readonly title: string; readonly folders: readonly string[]; readonly most: number }[] = [
-  { title: 'the client', folders: ['transport/src/client'], most: 6.1 },
+  { title: 'the client', folders: ['transport/src/client'], most: 6.2 },
   { title: 'observation', folders: ['appbuilder/src/observation'], most: 6.7 }
 ]
 
