@@ -153,13 +153,8 @@ export class HeaderMap implements HeaderFields {
 
 // Node's console and test runners print with this method: the fields, but for the values of credentials.
 Object.defineProperty(HeaderMap.prototype, Symbol.for('nodejs.util.inspect.custom'), {
-  value(this: HeaderMap): Record<string, string | readonly string[]> {
-    const fields: Record<string, string | readonly string[]> = {}
-    for (const [name] of this) {
-      const values = SECRET.test(name) ? ['***'] : this.getAll(name)
-      Object.defineProperty(fields, name.toLowerCase(), { value: values.length === 1 ? values[0] : values, enumerable: true, configurable: true })
-    }
-    return fields
+  value(this: HeaderMap): string[] {
+    return Array.from(this, ([name, value]) => `${name}: ${SECRET.test(name) ? '***' : value}`)
   }
 })
 
