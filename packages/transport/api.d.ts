@@ -528,6 +528,7 @@ interface OpenOptions {
     readonly tls?: TlsOptions | undefined;
     readonly credentials?: Credentials | undefined;
     readonly serve?: Serving | undefined;
+    readonly waitsFor?: ((step: string) => void) | undefined;
 }
 type RouteLayer = {
     layer(context: Context, next: () => Promise<unknown>): unknown;
@@ -796,14 +797,18 @@ interface DatagramEndpoint {
     readonly address: string;
     readonly port: number;
 }
-interface SecuredPeer {
+interface SecuredIdentity {
+    readonly user: User | undefined;
+    readonly proof?: User["by"] | undefined;
+    readonly fingerprint?: string | undefined;
+    readonly clientCertificate?: (() => unknown) | undefined;
+}
+declare const sameIdentity: (one: SecuredIdentity, two: SecuredIdentity) => boolean;
+interface SecuredPeer extends SecuredIdentity {
     readonly id: string;
     readonly proven: DatagramEndpoint;
     readonly latest: DatagramEndpoint | undefined;
-    readonly user: User | undefined;
     readonly maxPayload: number;
-    readonly proof: User["by"] | undefined;
-    readonly clientCertificate?: (() => unknown) | undefined;
     send(bytes: Uint8Array, to?: "proven" | "latest"): void;
     confirm(): void;
     close(): void;
@@ -831,7 +836,7 @@ interface SecuredChannel {
     readonly raw: unknown;
     open(receiver: SecuredReceiver): void;
     connect(target: SecuredTarget, signal: AbortSignal): Promise<SecuredPeer>;
-    revoke(matches: (user: User) => boolean): void;
+    revoke(matches: (identity: SecuredIdentity) => boolean): void;
     close(): Promise<void>;
 }
 interface SecuredDatagrams {
@@ -866,7 +871,7 @@ declare const linkLost: (loss: LinkLoss, cause?: unknown) => IopaError & LinkLos
 declare const lossOf: (error: IopaError, loss: LinkLoss) => IopaError & LinkLoss;
 declare const peerGone: () => IopaError;
 declare const overloaded: (limit: number, what?: string) => IopaError;
-declare const answerTimeout: (ms?: number) => IopaError;
+declare const answerTimeout: (ms?: number, advice?: string) => IopaError;
 declare const badAnswer: (detail: string, cause?: unknown) => IopaError;
 declare const observationRefused: (answer: LinkAnswer) => IopaError;
 declare const requestBytes: ({ body }: OutgoingRequest, limit: number, signal: AbortSignal) => Promise<Uint8Array | null>;
@@ -1190,8 +1195,8 @@ declare class ConnectionUser {
     look(by: Context): void;
     close(): void;
 }
-export { Association, ByteChannel, Clock, ConnectionUser, Connections, Counters, DatagramChannel, DatagramNetwork, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, SecuredSession, SecuredSessions, Subscription, Upgrades, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, openAssociation, overloaded, peerGone, requestBytes, silenceLimit, upgradesOf, validate };
-export type { ActiveProtection, BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, DatagramEndpoint, Handshake, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, MessageOption, MessageProtection, OpenedRequest, OutboxLimits, PartTypes, PathParams, PlainMessage, PresenceState, ProtectedRequest, ProtectedSource, ProtectionEnvironment, ReadTypes, RefusedRequest, RequestProtection, SecuredChannel, SecuredDatagrams, SecuredEnd, SecuredPeer, SecuredReceiver, SecuredSessionsInit, SecuredTarget, SecurityEnvironment, SessionHandlers, TwinContract, TwinState, TwinTypes, Upgradable, UsedUrlParts, WholeTypes };
+export { Association, ByteChannel, Clock, ConnectionUser, Connections, Counters, DatagramChannel, DatagramNetwork, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, SecuredSession, SecuredSessions, Subscription, Upgrades, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, openAssociation, overloaded, peerGone, requestBytes, sameIdentity, silenceLimit, upgradesOf, validate };
+export type { ActiveProtection, BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, DatagramEndpoint, Handshake, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, MessageOption, MessageProtection, OpenedRequest, OutboxLimits, PartTypes, PathParams, PlainMessage, PresenceState, ProtectedRequest, ProtectedSource, ProtectionEnvironment, ReadTypes, RefusedRequest, RequestProtection, SecuredChannel, SecuredDatagrams, SecuredEnd, SecuredIdentity, SecuredPeer, SecuredReceiver, SecuredSessionsInit, SecuredTarget, SecurityEnvironment, SessionHandlers, TwinContract, TwinState, TwinTypes, Upgradable, UsedUrlParts, WholeTypes };
 
 // node.d.ts
 /// <reference lib="esnext.disposable" />
