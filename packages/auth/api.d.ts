@@ -88,15 +88,23 @@ interface PasswordOptions {
 }
 declare const hashPassword: (password: string, options?: PasswordOptions) => Promise<string>;
 declare const verifyPassword: (password: string, stored: string | undefined, options?: PasswordOptions) => Promise<boolean>;
-interface PreSharedKeyOptions {
+interface ProvenNameOptions {
     readonly user?: (name: string, context: Context) => Verified | Promise<Verified>;
     readonly name?: string;
     readonly optional?: boolean;
 }
-declare function preSharedKey(options: PreSharedKeyOptions & {
+declare function preSharedKey(options: ProvenNameOptions & {
     readonly optional: true;
 }): OptionalAuthentication;
-declare function preSharedKey(options?: PreSharedKeyOptions): Authentication;
+declare function preSharedKey(options?: ProvenNameOptions): Authentication;
+declare function rawPublicKey(options: ProvenNameOptions & {
+    readonly optional: true;
+}): OptionalAuthentication;
+declare function rawPublicKey(options?: ProvenNameOptions): Authentication;
+declare function securityContext(options: ProvenNameOptions & {
+    readonly optional: true;
+}): OptionalAuthentication;
+declare function securityContext(options?: ProvenNameOptions): Authentication;
 type Action = "read" | "observe" | "change" | (string & {});
 interface Rule {
     readonly to: string | readonly string[];
@@ -110,5 +118,5 @@ interface Rule {
 }
 declare const allow: (rules: readonly Rule[], ...surplus: never[]) => MiddlewareFunction;
 declare const sameSecret: (given: string | Uint8Array, stored: string | Uint8Array) => boolean;
-export { AUTH_KEYS, allow, anyOf, apiKey, basic, bearer, clientCertificate, hashPassword, preSharedKey, sameSecret, verifyPassword };
-export type { Action, AnyOfOptions, ApiKeyOptions, Authentication, BasicOptions, BearerOptions, ClientCertificateOptions, JwtOptions, OptionalAuthentication, PasswordOptions, PreSharedKeyOptions, Rule, Verified };
+export { AUTH_KEYS, allow, anyOf, apiKey, basic, bearer, clientCertificate, hashPassword, preSharedKey, rawPublicKey, sameSecret, securityContext, verifyPassword };
+export type { Action, AnyOfOptions, ApiKeyOptions, Authentication, BasicOptions, BearerOptions, ClientCertificateOptions, JwtOptions, OptionalAuthentication, PasswordOptions, ProvenNameOptions, Rule, Verified };

@@ -145,6 +145,20 @@ describe('a session that a channel keeps', () => {
     expect(await join(other)).toBeGreaterThan(full * 0.8)
   })
 
+  test('is refused within a second where the client has not the certificate that the server asks for', async () => {
+    const { open, clock } = world()
+    const server = await open(MUTUAL, { accept: true })
+    const client = await open({ ca: root.cert })
+    const target = { address: '127.0.0.1', port: 5684, host: 'localhost' }
+    const connecting = client.channel.connect(target, new AbortController().signal).catch((error: unknown) => error)
+    expect(await clock.runUntil(connecting)).toMatchObject({
+      code: 'handshake-failed',
+      message: expect.stringContaining('give dtls() a key, with its cert')
+    })
+    expect(clock.elapsed()).toBeLessThan(1500)
+    expect(server.opened).toEqual([])
+  })
+
   test('with a certificate that is revoked during the handshake does not begin', async () => {
     const { open, settle, network, clock } = world()
     const server = await open(MUTUAL, { accept: true })

@@ -15,7 +15,7 @@ import { KEY } from './channels.ts'
 export const MOST_DATAGRAMS = 200
 
 /** Time that passes when a test says so, at once. */
-export class QuickClock {
+class QuickClock {
   time = 0
   #order = 0
   readonly #timers = new Map<number, { readonly due: number; readonly callback: () => void }>()
@@ -104,7 +104,7 @@ export const sessionKinds = (): readonly SessionKind[] => {
 }
 
 /** One side of a pair, and what it has reported. */
-export interface End {
+interface End {
   readonly channel: SecuredChannel
   readonly opened: SecuredPeer[]
   readonly received: string[]

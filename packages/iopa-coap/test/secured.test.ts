@@ -390,6 +390,20 @@ describe('a client over secured datagrams', () => {
     await own.close()
   })
 
+  test('says which step did not finish when the time of connect() runs out', async () => {
+    const own = await home()
+    const app = new App({ logger: false }).use(
+      coap({ dtls: maskedDatagrams({ psk: { 'sensor-1': 'a wrong key' } }), clock: own.clock, network: own.network.machine(DEVICE) })
+    )
+    const refused = expect(app.connect(`coaps://${SERVER}`, { clock: own.clock, timeout: 500 })).rejects.toMatchObject({
+      code: 'timeout',
+      message: expect.stringMatching(/within 500 ms: the DTLS handshake did not finish\. .*identity and key/)
+    })
+    await own.clock.advance(1000)
+    await refused
+    await own.close()
+  })
+
   test('opens another session after the server has ended one', async () => {
     const own = await home()
     const { app, client } = await connect(own)

@@ -92,7 +92,7 @@ export class ListenerHost implements Host {
     throw new IopaError(
       500,
       'unprotected-listener',
-      `${this.#name}() would listen on ${address}, where anybody may reach it, and no middleware that provides 'server.User' stands before ${exposed.join(', ')}: use an authentication middleware before it, listen on 127.0.0.1, or say allowUnauthenticated: true.`
+      `${this.#name}() on ${address} is open to everyone, and nothing authenticates before ${exposed.join(', ')}: give it dtls (CoAP, UDP), put an authentication middleware before it, listen on 127.0.0.1, or say allowUnauthenticated: true.`
     )
   }
 

@@ -19,7 +19,10 @@ import { CLIENT_TRANSITIONS } from './transitions.ts'
 
 /** Milliseconds until a client gives up: less than clients wait for a connection unless told (30 s), so that they learn how far it has come. */
 const CLIENT_HANDSHAKE_TIME = 25_000
-/** An alert in the clear may be forged: it ends the handshake only if two retransmissions after it also make no progress, within 7 s. */
+/**
+ * An alert in the clear may be forged: it ends the handshake only if two retransmissions after it also make no progress, within 7 s. Where the client has not
+ * the certificate that the server asks for, it is what was to be expected, and one second is enough.
+ */
 const RETRANSMISSIONS_AFTER_ALERT = 2
 /** HelloVerifyRequests that a client follows: a second one comes where the server has changed its key in between. */
 const MOST_COOKIES = 3
@@ -92,7 +95,8 @@ export class ClientHandshake extends Handshake {
   override expire(): void {
     const now = this.setting.now()
     if (now >= this.#end) this.fail(new HandshakeFailure(ALERT.USER_CANCELED, this.#heard ? UNFINISHED : UNHEARD), true)
-    else if (this.#alert !== undefined && this.#alert.left-- === 0) this.fail(REFUSED_BY(this.#alert.alert), true)
+    else if (this.#alert !== undefined && this.#alert.left-- === 0)
+      this.fail(this.#exchange?.lacksCertificate === true ? UNCERTIFIED(this.#alert.alert) : REFUSED_BY(this.#alert.alert), true)
     else if (now >= this.retransmission.due) this.retransmit()
   }
 
@@ -267,7 +271,7 @@ export class ClientHandshake extends Handshake {
 
   protected override noteAlert(alert: number): void {
     if (this.#alert !== undefined) return
-    this.#alert = { alert, left: RETRANSMISSIONS_AFTER_ALERT }
+    this.#alert = { alert, left: this.#exchange?.lacksCertificate === true ? 0 : RETRANSMISSIONS_AFTER_ALERT }
     // From the first interval again: after a long silence the next ones would take up to a minute.
     this.retransmission.start(this.setting.now())
   }
@@ -275,5 +279,10 @@ export class ClientHandshake extends Handshake {
 
 const UNHEARD = 'Nothing has answered. Check host and port, and that DTLS is served there.'
 const UNFINISHED = 'The server has begun the handshake and did not finish it: check identity and key.'
+const UNCERTIFIED = (alert: number): HandshakeFailure =>
+  new HandshakeFailure(
+    alert,
+    `The server wants a certificate or raw public key (${alertName(alert)}): give dtls() a key, with its cert where the server has ca.`
+  )
 const REFUSED_BY = (alert: number): HandshakeFailure =>
   new HandshakeFailure(alert, `The server has refused the handshake (${alertName(alert)}): check identity, key, and what the server accepts.`)

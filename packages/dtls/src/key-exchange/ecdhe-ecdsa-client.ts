@@ -97,6 +97,10 @@ export class EcdsaClient implements ClientExchange {
     this.#requested = serves && types.includes(ECDSA_SIGN) && algorithms.includes(ECDSA_SHA256) ? 'possible' : 'impossible'
   }
 
+  get lacksCertificate(): boolean {
+    return this.#requested === 'impossible'
+  }
+
   answer(): ClientAnswer {
     this.#server()
     if (this.#ecdh === undefined) throw new HandshakeFailure(ALERT.UNEXPECTED_MESSAGE, 'The server has sent no key exchange.')

@@ -5,9 +5,9 @@ import { type HandshakeMessage, MESSAGE } from '../handshake/message.ts'
 import { pskPremaster, wipe } from '../suites/key-schedule.ts'
 import { chooseGroup, eccExtensions, POINT_FORMATS } from './ecc-extensions.ts'
 import { type EcdhParameters, ecdhParameterBytes, readEcdhParameters } from './ecdh-parameters.ts'
-import type { ClientAnswer, ClientExchange, KeyExchange, ProvenIdentity, ServerExchange, ServerParameters } from './key-exchange.ts'
+import type { ClientAnswer, ClientExchange, KeyExchange, ProvenIdentity, ServerParameters } from './key-exchange.ts'
 import { type EphemeralKey, ephemeralKey } from './named-groups.ts'
-import { type ClientKey, PskIdentity } from './psk.ts'
+import { type ClientKey, PskServer } from './psk.ts'
 import type { PskKeys } from './psk-keys.ts'
 
 /** The premaster secret of RFC 5489 section 2; the shared secret is overwritten. */
@@ -17,17 +17,12 @@ const premasterOf = (key: Uint8Array, shared: Uint8Array): Buffer => {
   return premaster
 }
 
-class EcdhePskServer implements ServerExchange {
-  readonly requestsCertificate: boolean = false
-  readonly hidesLookup: boolean = true
+class EcdhePskServer extends PskServer {
   readonly extensions: Extensions
-  readonly #signal: AbortSignal
   readonly #ephemeral: EphemeralKey
-  readonly #identity: PskIdentity
 
   constructor(keys: PskKeys, realm: string | undefined, { signal, hello }: ServerParameters, group: number) {
-    this.#signal = signal
-    this.#identity = new PskIdentity(keys, realm)
+    super(keys, realm, signal)
     this.#ephemeral = ephemeralKey(group)
     this.extensions = new Map(hello.extensions.has(EXTENSION.EC_POINT_FORMATS) ? [[EXTENSION.EC_POINT_FORMATS, POINT_FORMATS]] : [])
   }
@@ -37,23 +32,11 @@ class EcdhePskServer implements ServerExchange {
     return [{ type: MESSAGE.SERVER_KEY_EXCHANGE, body: Buffer.concat([vector(2), ecdhParameterBytes(this.#ephemeral)]) }]
   }
 
-  clientKeyExchange(body: Uint8Array): Uint8Array | Promise<Uint8Array> {
-    const reader = new ByteReader(body)
-    const identity = reader.vector(2)
+  protected premaster(reader: ByteReader): (key: Uint8Array) => Uint8Array {
     const point = reader.vector(1, 1)
     reader.end()
-    // Before the look-up, so that a wrong point is refused whether the identity is known or not.
     const shared = this.#ephemeral.agree(point)
-    const key = this.#identity.find(identity, this.#signal)
-    return key instanceof Promise ? key.then(found => premasterOf(found, shared)) : premasterOf(key, shared)
-  }
-
-  claimed(): ProvenIdentity {
-    return this.#identity.claimed
-  }
-
-  identity(): ProvenIdentity {
-    return this.#identity.proven
+    return key => premasterOf(key, shared)
   }
 }
 

@@ -86,6 +86,8 @@ export interface ClientAnswer {
 export interface ClientExchange {
   /** The server must send its Certificate before anything else. */
   readonly expectsCertificate: boolean
+  /** True where the server has asked for a certificate and there is none that it takes: it refuses the handshake then. */
+  readonly lacksCertificate?: boolean
   serverCertificate?(body: Uint8Array): Awaitable<void>
   serverKeyExchange(body: Uint8Array): Awaitable<void>
   /** Without it, a request for a certificate is refused. */

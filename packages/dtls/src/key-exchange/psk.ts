@@ -1,6 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { User } from '@iopa/transport'
 import { ByteReader, vector } from '../bytes.ts'
+import type { HandshakeMessage } from '../handshake/message.ts'
 import { pskPremaster } from '../suites/key-schedule.ts'
 import type { ClientExchange, ClientParameters, KeyExchange, ProvenIdentity, ServerExchange, ServerParameters } from './key-exchange.ts'
 import { type PskKeys, readIdentity } from './psk-keys.ts'
@@ -14,7 +15,7 @@ export interface ClientKey {
 const KEY_LENGTH = 16
 
 /** Finds the key of an identity, once per handshake. Without one, a random key takes its place: the handshake then fails as with a wrong key. */
-export class PskIdentity {
+class PskIdentity {
   readonly #keys: PskKeys
   readonly #realm: string | undefined
   #claimed: string | undefined
@@ -85,7 +86,8 @@ class FoundIdentity implements ProvenIdentity {
   }
 }
 
-class PskServerExchange implements ServerExchange {
+/** What the servers of both exchanges with pre-shared keys have in common: who the client says it is, and its key. */
+export abstract class PskServer implements ServerExchange {
   readonly requestsCertificate: boolean = false
   readonly hidesLookup: boolean = true
   readonly #signal: AbortSignal
@@ -96,17 +98,18 @@ class PskServerExchange implements ServerExchange {
     this.#identity = new PskIdentity(keys, realm)
   }
 
-  /** Without a hint there is no ServerKeyExchange (RFC 4279 section 2). */
-  messages(): readonly never[] {
-    return []
-  }
+  abstract messages(): readonly HandshakeMessage[]
+  /** Reads what follows the identity, and gives what makes the premaster secret of a key. */
+  protected abstract premaster(reader: ByteReader): (key: Uint8Array) => Uint8Array
 
   clientKeyExchange(body: Uint8Array): Uint8Array | Promise<Uint8Array> {
     const reader = new ByteReader(body)
-    const bytes = reader.vector(2)
+    const identity = reader.vector(2)
+    // Before the look-up, so that what is wrong is refused whether the identity is known or not.
+    const premasterOf = this.premaster(reader)
     reader.end()
-    const key = this.#identity.find(bytes, this.#signal)
-    return key instanceof Promise ? key.then(found => pskPremaster(found)) : pskPremaster(key)
+    const key = this.#identity.find(identity, this.#signal)
+    return key instanceof Promise ? key.then(premasterOf) : premasterOf(key)
   }
 
   claimed(): ProvenIdentity {
@@ -115,6 +118,17 @@ class PskServerExchange implements ServerExchange {
 
   identity(): ProvenIdentity {
     return this.#identity.proven
+  }
+}
+
+class PlainPskServer extends PskServer {
+  /** Without a hint there is no ServerKeyExchange (RFC 4279 section 2). */
+  messages(): readonly never[] {
+    return []
+  }
+
+  protected premaster(): (key: Uint8Array) => Uint8Array {
+    return key => pskPremaster(key)
   }
 }
 
@@ -146,7 +160,7 @@ class PskClientExchange implements ClientExchange {
 /** Pre-shared keys alone (RFC 4279 section 2). */
 export const pskKeyExchange = (keys: PskKeys | undefined, clientKey: ClientKey | undefined, realm: string | undefined): KeyExchange => ({
   name: 'psk',
-  ...(keys !== undefined && { server: ({ signal }: ServerParameters): ServerExchange => new PskServerExchange(keys, realm, signal) }),
+  ...(keys !== undefined && { server: ({ signal }: ServerParameters): ServerExchange => new PlainPskServer(keys, realm, signal) }),
   ...(clientKey !== undefined && {
     client: (_: ClientParameters): ClientExchange => new PskClientExchange(clientKey),
     // It has the key that a server of ours must have.

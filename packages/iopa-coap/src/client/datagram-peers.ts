@@ -7,6 +7,7 @@ import type { Peer, PeerRequests } from '../messages/peer.ts'
 import type { CoapSettings } from '../options.ts'
 import { CoapLink } from './coap-link.ts'
 import type { LinkProtection } from './link-init.ts'
+import { LinkRequesters } from './link-requesters.ts'
 import type { PeerLink } from './peer-clients.ts'
 
 /** How requests to the peers of a listener are sent. */
@@ -94,32 +95,10 @@ const unverified = (): IopaError =>
   new IopaError(504, 'unverified-peer', 'The peer has not answered a ping: nothing more is sent to an address that may be forged.')
 
 /** The requests of all links to one peer. */
-class DatagramPeerRequests implements PeerRequests {
-  readonly #peer: Peer
-  /** With what ends each of them. */
-  readonly #requesters = new Map<DatagramRequester, () => void>()
-
-  constructor(peer: Peer) {
-    this.#peer = peer
-  }
-
-  add(requester: DatagramRequester, gone: () => void): void {
-    this.#requesters.set(requester, gone)
-  }
-
-  delete(requester: DatagramRequester): boolean {
-    const found = this.#requesters.delete(requester)
-    if (this.#requesters.size === 0 && this.#peer.requests === this) this.#peer.requests = undefined
-    return found
-  }
-
+class DatagramPeerRequests extends LinkRequesters<DatagramRequester> implements PeerRequests {
   response(peer: Peer, message: ReceivedMessage): boolean {
-    for (const requester of this.#requesters.keys()) if (requester.response(peer, message)) return true
+    for (const requester of this.requesters.keys()) if (requester.response(peer, message)) return true
     return false
-  }
-
-  ended(): void {
-    for (const gone of [...this.#requesters.values()]) gone()
   }
 }
 

@@ -5,6 +5,7 @@ import type { ConnectionRequests, StreamConnection } from '../exchanges/stream-e
 import { StreamRequester } from '../exchanges/stream-requester.ts'
 import { CoapLink } from './coap-link.ts'
 import type { LinkProtection } from './link-init.ts'
+import { LinkRequesters } from './link-requesters.ts'
 import type { PeerLink } from './peer-clients.ts'
 
 /** Opens a link over a connection that a peer has made (RFC 8323 section 3.3). The connection stays when the link is closed. */
@@ -54,41 +55,19 @@ export const openStreamPeer = async (
 }
 
 /** The requests of all links over one connection. */
-class StreamPeerRequests implements ConnectionRequests {
-  readonly #remote: StreamConnection
-  /** With what ends each of them. */
-  readonly #requesters = new Map<StreamRequester, () => void>()
-
-  constructor(remote: StreamConnection) {
-    this.#remote = remote
-  }
-
+class StreamPeerRequests extends LinkRequesters<StreamRequester> implements ConnectionRequests {
   get waiting(): number {
     let waiting = 0
-    for (const requester of this.#requesters.keys()) waiting += requester.waiting
+    for (const requester of this.requesters.keys()) waiting += requester.waiting
     return waiting
   }
 
-  add(requester: StreamRequester, gone: () => void): void {
-    this.#requesters.set(requester, gone)
-  }
-
-  delete(requester: StreamRequester): boolean {
-    const found = this.#requesters.delete(requester)
-    if (this.#requesters.size === 0 && this.#remote.requests === this) this.#remote.requests = undefined
-    return found
-  }
-
   response(message: Message): void {
-    for (const requester of [...this.#requesters.keys()]) requester.message(message)
+    for (const requester of [...this.requesters.keys()]) requester.message(message)
   }
 
   oversized(code: number, token: Uint8Array): void {
-    for (const requester of this.#requesters.keys()) requester.oversized(code, token)
-  }
-
-  ended(): void {
-    for (const gone of [...this.#requesters.values()]) gone()
+    for (const requester of this.requesters.keys()) requester.oversized(code, token)
   }
 }
 

@@ -137,6 +137,7 @@ interface OpenDatagramRequestInit {
 
 const NOTHING_LISTENS =
   'Nothing listens at the port of the server: the system says so. Check host, port and scheme: coap: is served on 5683, coaps: on 5684, unless said otherwise.'
+const NOTHING_CAME = 'Nothing has come from there at all: a server of coaps: (DTLS) leaves coap: unanswered.'
 
 class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   readonly #requester: DatagramRequesterInit
@@ -209,7 +210,8 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
 
   expired(): void {
     this.#confirmable = undefined
-    this.fail(answerTimeout())
+    const isPlain = this.#requester.peer.association === undefined
+    this.fail(answerTimeout(undefined, this.#unheard && isPlain ? NOTHING_CAME : undefined))
     this.#init.unanswered()
   }
 

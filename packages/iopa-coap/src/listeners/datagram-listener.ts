@@ -1,4 +1,5 @@
 import { type Clock, type DatagramChannel, type Listener, listenerUrl } from '@iopa/transport'
+import { withinTime } from '@iopa/transport/host'
 import { openDatagramPeer } from '../client/datagram-peers.ts'
 import { PeerClients, type PeerEndpoint } from '../client/peer-clients.ts'
 import { DatagramExchanges } from '../exchanges/datagram-exchanges.ts'
@@ -93,18 +94,10 @@ class DatagramListener implements Listener {
   }
 
   async #close(timeout: number): Promise<void> {
-    const clock = this.#clock
     this.#exchanges.accepting = false
     await Promise.all(this.#groups.map(group => group.close()))
     const dismissed = this.#server.observers.dismiss()
-    if (timeout > 0) {
-      let handle: unknown
-      const late = new Promise<void>(resolve => {
-        handle = clock.setTimeout(resolve, timeout, { keep: true })
-      })
-      await Promise.race([Promise.all([dismissed, this.#layer.drained()]), late])
-      clock.clearTimeout(handle)
-    }
+    if (timeout > 0) await withinTime(this.#clock, timeout, Promise.all([dismissed, this.#layer.drained()]))
     this.#clients.close()
     this.#layer.close()
     this.#server.resources.close()

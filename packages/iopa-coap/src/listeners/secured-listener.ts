@@ -7,6 +7,7 @@ import {
   type SecuredSession,
   SecuredSessions
 } from '@iopa/transport'
+import { withinTime } from '@iopa/transport/host'
 import { openDatagramPeer } from '../client/datagram-peers.ts'
 import { PeerClients } from '../client/peer-clients.ts'
 import { DatagramExchanges } from '../exchanges/datagram-exchanges.ts'
@@ -121,17 +122,9 @@ class SecuredListener implements Listener {
   }
 
   async #close(timeout: number): Promise<void> {
-    const clock = this.#clock
     this.#exchanges.accepting = false
     const dismissed = this.#server.observers.dismiss()
-    if (timeout > 0) {
-      let handle: unknown
-      const late = new Promise<void>(resolve => {
-        handle = clock.setTimeout(resolve, timeout, { keep: true })
-      })
-      await Promise.race([Promise.all([dismissed, this.#layer.drained()]), late])
-      clock.clearTimeout(handle)
-    }
+    if (timeout > 0) await withinTime(this.#clock, timeout, Promise.all([dismissed, this.#layer.drained()]))
     this.#clients.close()
     this.#sessions.close()
     this.#layer.close()

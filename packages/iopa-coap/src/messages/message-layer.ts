@@ -158,10 +158,7 @@ export class MessageLayer {
     this.transmit(peer, encodeEmpty(TYPE.RST, id))
   }
 
-  /**
-   * Sends bytes to a peer. What an unverified one may not be sent is dropped, as if it had been lost: a peer that asks again may be sent more.
-   * `onTrust` allows a few datagrams beyond that. `toLatest` is for what answers a message from the latest address of an association. Never throws.
-   */
+  /** Sends to a peer; an unverified one gets what it may, and with `onTrust` some more. `toLatest` answers the latest address of an association. Never throws. */
   transmit(peer: Peer, bytes: Uint8Array, onTrust = false, toLatest = false): void {
     if (peer.association !== undefined) peer.association.send(bytes, toLatest ? 'latest' : 'proven')
     else if (peer.verified || peer.admit(bytes.length, onTrust)) this.#send(bytes, peer.port, peer.address)

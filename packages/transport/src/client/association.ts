@@ -6,6 +6,9 @@ import type { OpenOptions } from '../contract/link.ts'
 /** Each of several addresses has so many milliseconds before the next one is tried beside it. */
 const HEAD_START = 500
 
+const UNFINISHED =
+  'the DTLS handshake did not finish. Check that DTLS is served there, then identity and key: a server may answer wrong ones late, so wait for 15 s'
+
 /** What a handshake needs. */
 export interface Handshake {
   /** The host of the URL, and its addresses. */
@@ -96,6 +99,7 @@ const shake = async (address: string, { host, port, network, dtls, options }: Ha
   const bound = await network.bind({ host: isIpv6 ? '::' : '0.0.0.0', port: 0, peer: { address, port } })
   let association: Association | undefined
   try {
+    options.waitsFor?.(UNFINISHED)
     association = new Association(dtls.over(bound, { clock, limits, logger: SILENT, accept: false }), `${isIpv6 ? `[${address}]` : address}:${port}`)
     association.peer = await association.channel.connect({ host, address, port }, AbortSignal.any([signal, association.refused]))
     signal.throwIfAborted()

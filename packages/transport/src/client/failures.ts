@@ -28,9 +28,13 @@ export const isPeerGone = (error: unknown): boolean => isIopaError(error) && err
 export const overloaded = (limit: number, what = 'requests wait for an answer'): IopaError =>
   new IopaError(503, 'overloaded', `${limit} ${what} on this client; wait for some of them.`)
 
-/** No answer came within `ms` milliseconds, or as long as the protocol waits. */
-export const answerTimeout = (ms?: number): IopaError =>
-  new IopaError(504, 'timeout', `The peer has not answered ${ms === undefined ? 'in time' : `within ${ms} ms`}.`)
+/** No answer came within `ms` milliseconds, or as long as the protocol waits; `advice` is a sentence about what to check. */
+export const answerTimeout = (ms?: number, advice?: string): IopaError =>
+  new IopaError(
+    504,
+    'timeout',
+    `The peer has not answered ${ms === undefined ? 'in time' : `within ${ms} ms`}.${advice === undefined ? '' : ` ${advice}`}`
+  )
 
 /** The answer is none of the protocol, or does not end as it should. */
 export const badAnswer = (detail: string, cause?: unknown): IopaError =>

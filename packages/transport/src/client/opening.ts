@@ -56,7 +56,9 @@ const opened = async (transport: Transport, url: URL, options: ConnectOptions): 
   const target = new URL(url)
   target.username = target.password = ''
   const open = (signal: AbortSignal): Promise<Link> =>
-    within(signal, timeout, target, clock, limit => transport.open(target, { signal: limit, clock, limits, tls, credentials, serve }))
+    within(signal, timeout, target, clock, (limit, waitsFor) =>
+      transport.open(target, { signal: limit, clock, limits, tls, credentials, serve, waitsFor })
+    )
   const giveUp = new AbortController()
   const abort = (): void => giveUp.abort(options.signal?.reason)
   options.signal?.addEventListener('abort', abort, { once: true })
@@ -97,20 +99,24 @@ export const within = async (
   timeout: number | undefined,
   { host, protocol }: URL,
   clock: NonNullable<ConnectOptions['clock']>,
-  open: (signal: AbortSignal) => Promise<Link>
+  open: (signal: AbortSignal, waitsFor: (step: string) => void) => Promise<Link>
 ): Promise<Link> => {
   const limit = new AbortController()
   const abort = (): void => limit.abort(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
   const place = host === '' ? protocol : host
   const time = timeout ?? DEFAULT_TIMEOUT
-  const late = (): void => limit.abort(new IopaError(504, 'timeout', `No connection to ${place} within ${time} ms.`))
+  let waiting = ''
+  const late = (): void => limit.abort(new IopaError(504, 'timeout', `No connection to ${place} within ${time} ms${waiting}.`))
   const timer = clock.setTimeout(late, time, { keep: true })
   try {
     // No protocol makes the caller wait after the time; a connection that comes too late is closed.
     return await abortable(
       limit.signal,
-      () => open(limit.signal),
+      () =>
+        open(limit.signal, step => {
+          waiting = `: ${step}`
+        }),
       link => void link.close()
     )
   } catch (cause) {

@@ -106,4 +106,6 @@ export interface OpenOptions {
   readonly credentials?: Credentials | undefined
   /** Undefined where requests of the server are to be refused. */
   readonly serve?: Serving | undefined
+  /** Says what the connection waits for from now on, as the second half of a sentence: the error says it where the time runs out. */
+  readonly waitsFor?: ((step: string) => void) | undefined
 }
