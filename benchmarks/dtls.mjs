@@ -21,8 +21,9 @@ const FOREIGN_SESSIONS = Math.min(SESSIONS, 1000)
 const LONGEST_RUN = 30 * 60_000
 const KEY = 'the key of a sensor'
 const FOREIGN = 'coap-server-openssl'
-/** Bytes that a session may take. */
+/** Bytes that a session may take; among few sessions, what is made once counts too much. */
 const MOST_BYTES = 3 * 1024
+const LEAST_SESSIONS = 1000
 
 const children = []
 // However this process ends, no server outlives it.
@@ -87,7 +88,18 @@ const theirs = async () => {
   return { name: FOREIGN, urls: [`coap://127.0.0.1:${port}/`, `coaps://127.0.0.1:${port + 1}/`], measure, sessions: FOREIGN_SESSIONS }
 }
 
-const connected = (url, identity) => new App({ logger: false }).use(coap({ dtls: dtls({ psk: { [identity]: Buffer.from(KEY) } }) })).connect(url)
+/** On a busy machine a handshake may take longer than the ten seconds that a server gives it: it is then tried again. */
+const connected = async (url, identity) => {
+  for (let tries = 1; ; tries++)
+    try {
+      return await connect(url, identity)
+    } catch (error) {
+      if (error.code !== 'handshake-failed' || tries === 3) throw error
+      console.error(`A handshake is tried again: ${error.detail}`)
+    }
+}
+
+const connect = (url, identity) => new App({ logger: false }).use(coap({ dtls: dtls({ psk: { [identity]: Buffer.from(KEY) } }) })).connect(url)
 
 const ask = async (client, count) => {
   let left = count
@@ -160,5 +172,6 @@ const bytes = await measureSessions(own, 'one user', () => 'sensor')
 await measureSessions(own, 'a user each', at => `sensor-${at}`)
 for (const server of foreign) await measureSessions(server, 'one user', () => 'sensor')
 clearTimeout(tooLong)
-if (bytes > MOST_BYTES) console.error(`A session takes more than ${MOST_BYTES} bytes.`)
-process.exit(bytes > MOST_BYTES ? 1 : 0)
+const isTooLarge = SESSIONS >= LEAST_SESSIONS && bytes > MOST_BYTES
+if (isTooLarge) console.error(`A session takes more than ${MOST_BYTES} bytes.`)
+process.exit(isTooLarge ? 1 : 0)

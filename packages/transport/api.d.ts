@@ -731,7 +731,7 @@ export { AnswerQueue, FailureLog, NEWEST_ONLY, callSite, formatHttpDate, marked,
 /// <reference lib="esnext.disposable" />
 import { IopaError, User, Logger } from "@iopa/constants";
 export { Bag, Body, CAPABILITIES, Capabilities, Codec, CodecTable, DEFAULT_PORTS, HeaderFields, HeadersInit, IOPA_VERSION, IopaError, KeysDeclaration, Logger, MEDIA_TYPES, METHODS, RandomAccessBody, STATUS, Trailers, User, changesState, decodeText, defineKeys, encodeJson, idOfUserKey, isControlMethod, isIopaError, parseJson, reasonPhrase, sameUser, schemeOf, userKeyOf } from "@iopa/constants";
-import { Payload, LinkAnswer, Context } from "@iopa/context";
+import { Payload, LinkAnswer, Peer, Context } from "@iopa/context";
 export { Client, EndReason, Excerpt, LinkAnswer, Payload, Peer, PeerClientOptions, Problem, ReceivedAnswer, RequestOptions, SealedAnswer } from "@iopa/context";
 import { PathLimits, HeldBytes, BodyHolder, OwnedContext, Endpoint } from "@iopa/context/host";
 export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, RequestSource, Scope, abortable, addressGroup, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isHttp, isLoopback, joinPath, parseUrl, readBody, receivedAnswer } from "@iopa/context/host";
@@ -941,7 +941,24 @@ interface SecuredSessionsInit<State> {
     readonly counters: Counters;
     readonly scheme: string;
     readonly protocol: string;
+    readonly peer?: (this: SessionEndpoint<State>) => Peer | undefined;
     readonly handlers: SessionHandlers<State>;
+}
+declare class SessionEndpoint<State> implements Endpoint {
+    readonly scheme: string;
+    readonly protocol: string;
+    readonly remoteAddress: string;
+    readonly remotePort: number;
+    readonly localAddress: string;
+    readonly localPort: number;
+    readonly tls: boolean;
+    readonly sessionId: string;
+    readonly rawTransport: unknown;
+    readonly bodyLimit: number;
+    session: SecuredSession<State> | undefined;
+    readonly clientCertificate?: () => unknown;
+    readonly peer?: (this: SessionEndpoint<State>) => Peer | undefined;
+    constructor({ channel, scheme, protocol, host, peer: ask }: SecuredSessionsInit<State>, { id, proven, clientCertificate }: SecuredPeer);
 }
 interface SessionOwner<State> {
     readonly host: Host;
@@ -956,11 +973,11 @@ declare class SecuredSession<State> {
     #private;
     readonly peer: SecuredPeer;
     readonly connection: OwnedContext;
-    readonly endpoint: Endpoint;
+    readonly endpoint: SessionEndpoint<State>;
     state: State | undefined;
     waiting: Waiting[] | null;
     waitingBytes: number;
-    constructor(owner: SessionOwner<State>, peer: SecuredPeer, connection: OwnedContext);
+    constructor(owner: SessionOwner<State>, peer: SecuredPeer, connection: OwnedContext, endpoint: SessionEndpoint<State>);
     look(by: OwnedContext): void;
     end(): void;
 }
@@ -975,7 +992,7 @@ declare class SecuredSessions<State> implements SecuredReceiver, SessionOwner<St
     closed(peer: SecuredPeer): void;
     error(error: Error): void;
     close(): void;
-    endpointOf(peer: SecuredPeer): Endpoint;
+    endpointOf(peer: SecuredPeer): SessionEndpoint<State>;
     revoke({ peer }: SecuredSession<State>): void;
 }
 interface HistoryItem<State = unknown> {
