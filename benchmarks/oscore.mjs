@@ -55,7 +55,9 @@ const load = async () => {
     }
   const extra = median(times[1].map((time, at) => time - times[0][at]))
   const [plain, secured] = times.map(median)
-  console.log(`request: ${plain.toFixed(1)} us plain, ${secured.toFixed(1)} us under OSCORE, ${extra.toFixed(1)} us more (server cpu, median of ${ROUNDS})`)
+  console.log(
+    `request: ${plain.toFixed(1)} us plain, ${secured.toFixed(1)} us under OSCORE, ${extra.toFixed(1)} us more (server cpu, median of ${ROUNDS})`
+  )
   server.kill()
 }
 
