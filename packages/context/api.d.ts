@@ -206,12 +206,18 @@ interface AnswerOwner {
     };
     defer(dispose: () => unknown): void;
 }
+interface ReceivedProblem {
+    readonly code?: string | undefined;
+    readonly detail?: string | undefined;
+    readonly extensions?: Readonly<Record<string, unknown>> | undefined;
+}
 interface ReceivedParts {
     readonly headers?: HeaderMap;
     readonly type?: string;
     readonly payload?: Payload;
     readonly reason?: string;
     readonly codecs?: CodecTable;
+    readonly problem?: ReceivedProblem | undefined;
     readonly keys?: Partial<ReceivedKeys>;
 }
 declare const OPEN = 0;
@@ -341,14 +347,14 @@ interface Authenticated {
 type Context<Provided extends keyof IopaKeys = never, Params = DefaultParams> = BaseContext<Params> & {
     [K in Provided]: Exclude<IopaKeys[K], undefined>;
 } & ("server.User" extends Provided ? Authenticated : unknown);
-export { HeaderMap as H, OPEN as O, SEALED as c, SEALED_PROBLEM as d, KIND as p, abandonValue as q, abortReason as r, assignHeaders as s, beforeSealing as t, encodeBody as u, kindOf as v, problemOf as w, rareOf as x };
-export type { AnswerFields as A, BodyHolder as B, Context as C, RequestOptions as D, Excerpt as E, SealedHeaders as F, Kind as K, LinkAnswer as L, NotedMethods as N, Payload as P, RareParts as R, SealedAnswer as S, Answer as a, AnswerOwner as b, Problem as e, SendingCallback as f, Peer as g, HeldBytes as h, BaseContext as i, EndReason as j, Owned as k, ReceivedParts as l, ReceivedAnswer as m, Encoded as n, EarlierState as o, Client as y, PeerClientOptions as z };
+export { HeaderMap as H, OPEN as O, SEALED as c, SEALED_PROBLEM as d, KIND as p, abandonValue as r, abortReason as s, assignHeaders as t, beforeSealing as u, encodeBody as v, kindOf as w, problemOf as x, rareOf as y };
+export type { AnswerFields as A, BodyHolder as B, Context as C, PeerClientOptions as D, Excerpt as E, RequestOptions as F, SealedHeaders as G, Kind as K, LinkAnswer as L, NotedMethods as N, Payload as P, RareParts as R, SealedAnswer as S, Answer as a, AnswerOwner as b, Problem as e, SendingCallback as f, Peer as g, HeldBytes as h, BaseContext as i, EndReason as j, Owned as k, ReceivedParts as l, ReceivedAnswer as m, Encoded as n, EarlierState as o, ReceivedProblem as q, Client as z };
 
 // host.d.ts
 /// <reference lib="esnext.disposable" />
 import { A as AnswerFields, H as HeaderMap, b as AnswerOwner, K as Kind, P as Payload, R as RareParts, O as OPEN, c as SEALED, d as SEALED_PROBLEM, B as BodyHolder, h as HeldBytes, l as ReceivedParts, n as Encoded } from "./context.js";
 import { Answer, SealedAnswer, Problem, Excerpt, SendingCallback, Peer, Context, BaseContext, EndReason, Owned, LinkAnswer, ReceivedAnswer } from "./index.js";
-export { o as EarlierState, p as KIND, N as NotedMethods, q as abandonValue, r as abortReason, s as assignHeaders, t as beforeSealing, u as encodeBody, v as kindOf, w as problemOf, x as rareOf } from "./context.js";
+export { o as EarlierState, p as KIND, N as NotedMethods, q as ReceivedProblem, r as abandonValue, s as abortReason, t as assignHeaders, u as beforeSealing, v as encodeBody, w as kindOf, x as problemOf, y as rareOf } from "./context.js";
 import { Capabilities, IopaError, HeadersInit, CodecTable, SendingOptions, Bag, Body, HeaderFields, Trailers, Logger } from "@iopa/constants";
 declare const abortable: <T>(signal: AbortSignal | undefined, work: () => Promise<T>, late?: (value: T) => void) => Promise<T>;
 declare const addressGroup: (address: string) => string;
@@ -487,6 +493,14 @@ interface ChangeOrder {
     readonly active: number;
     run(context: Context, terms: ChangeTerms, handler: () => unknown): unknown;
 }
+interface ChangeHost {
+    readonly clock: EnvironmentClock;
+    readonly timeout: number;
+    readonly bodyLimit: number;
+    nameOf(path: string): string;
+    create(init: ContextInit, change: Context): Context;
+    run(context: Context, done: () => void): void;
+}
 interface EnvironmentClock {
     now(): number;
     elapsed(): number;
@@ -512,6 +526,7 @@ interface Environment {
     now(): number;
     bounded?(work: Promise<void>, hurry: () => void): Promise<void>;
     changes: ChangeOrder | null;
+    changeHost?: ChangeHost;
     notify(path: string, origin?: object): void;
     mayGet?(path: string, context: Context): boolean | Promise<boolean>;
 }
@@ -627,6 +642,7 @@ declare class TrackedHeaders extends HeaderMap {
     pairs(): readonly string[];
 }
 declare const receivedAnswer: (status: number, parts?: ReceivedParts) => LinkAnswer;
+declare const withPayload: (answer: LinkAnswer, payload: Payload) => LinkAnswer;
 declare const useCodecs: (answer: ReceivedAnswer, codecs: CodecTable) => void;
 declare const whenRead: (answer: AnswerRecord, done: () => void, signal?: AbortSignal, failed?: (error: unknown) => unknown) => void;
 declare const handOver: (answer: AnswerRecord) => LinkAnswer;
@@ -651,12 +667,12 @@ declare const parseAuthority: (authority: string, scheme: string) => {
 };
 declare const formatUrl: (scheme: string, host: string, port: number, path: string, query: string) => string;
 declare const valueType: (context: Context, value?: unknown) => string;
-export { AnswerFields, AnswerOwner, AnswerRecord, BEHIND, BodyHolder, ContextFactory, Encoded, HeaderMap, HeldBytes, OPEN, Payload, READ, RECORD, Reads, ReceivedParts, SCOPE, Scope, TrackedHeaders, abortable, addressGroup, answerToError, answerUnrun, applyValue, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, jsonInMemory, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead };
-export type { AnsweredContext, BodyStream, ChangeOrder, ChangeTerms, ContextInit, Endpoint, Environment, EnvironmentClock, InheritedKeys, OwnedContext, PathLimits, RequestSource, RunContext };
+export { AnswerFields, AnswerOwner, AnswerRecord, BEHIND, BodyHolder, ContextFactory, Encoded, HeaderMap, HeldBytes, OPEN, Payload, READ, RECORD, Reads, ReceivedParts, SCOPE, Scope, TrackedHeaders, abortable, addressGroup, answerToError, answerUnrun, applyValue, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, jsonInMemory, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead, withPayload };
+export type { AnsweredContext, BodyStream, ChangeHost, ChangeOrder, ChangeTerms, ContextInit, Endpoint, Environment, EnvironmentClock, InheritedKeys, OwnedContext, PathLimits, RequestSource, RunContext };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
-export { a as Answer, i as BaseContext, y as Client, C as Context, j as EndReason, E as Excerpt, L as LinkAnswer, k as Owned, P as Payload, g as Peer, z as PeerClientOptions, e as Problem, m as ReceivedAnswer, D as RequestOptions, S as SealedAnswer, F as SealedHeaders, f as SendingCallback } from "./context.js";
+export { a as Answer, i as BaseContext, z as Client, C as Context, j as EndReason, E as Excerpt, L as LinkAnswer, k as Owned, P as Payload, g as Peer, D as PeerClientOptions, e as Problem, m as ReceivedAnswer, F as RequestOptions, S as SealedAnswer, G as SealedHeaders, f as SendingCallback } from "./context.js";
 import { HeadersInit } from "@iopa/constants";
 declare const REPLY: unique symbol;
 interface Reply {

@@ -85,6 +85,7 @@ interface TransmissionParameters {
 interface MulticastOptions {
     readonly groups?: boolean | readonly string[];
     readonly interface?: string;
+    readonly hops?: number;
 }
 interface CoapOptions extends ExtensionOptions {
     readonly host?: string;
@@ -134,6 +135,7 @@ declare module "@iopa/constants" {
         "coap.Options": readonly RawOption[];
         "coap.TokenLength": number;
         "coap.Token": Uint8Array;
+        "coap.StreamAnswer": boolean;
         "coap.ResponseOptions": readonly RawOption[];
         "coap.Relay": (response: RelayedResponse | null) => void;
         "coap.CollectFor": number;

@@ -2,6 +2,29 @@
 
 // byte-channel.d.ts
 /// <reference lib="esnext.disposable" />
+interface Limits {
+    readonly body: number;
+    readonly bodyMemory: number;
+    readonly headerBytes: number;
+    readonly headerCount: number;
+    readonly pathSegments: number;
+    readonly segmentLength: number;
+    readonly connections: number;
+    readonly connectionsPerAddress: number;
+    readonly inFlight: number;
+    readonly inFlightPerConnection: number;
+    readonly requestTimeout: number;
+    readonly headerTimeout: number;
+    readonly idleTimeout: number;
+    readonly queueMessages: number;
+    readonly queueBytes: number;
+    readonly observers: number;
+    readonly observersPerConnection: number;
+    readonly drainTimeout: number;
+    readonly failureLogs: number;
+}
+declare const DEFAULT_LIMITS: Limits;
+declare const mergeLimits: (base: Limits, overrides: Partial<Limits> | undefined) => Limits;
 interface NamedCertificate {
     readonly key: string | Uint8Array;
     readonly cert: string | Uint8Array;
@@ -58,6 +81,7 @@ interface ByteAddress {
     readonly alpn?: readonly string[] | undefined;
     readonly over?: ByteChannel | undefined;
 }
+declare const proxiedBy: (proxies: readonly string[] | undefined, { headerTimeout }: Pick<Limits, "headerTimeout">) => ByteAddress["proxyProtocol"];
 interface ByteServer {
     readonly address: string;
     readonly port: number;
@@ -68,8 +92,8 @@ interface ByteNetwork {
     listen(address: ByteAddress, accept: (channel: ByteChannel) => void, failed?: () => void, unsecured?: (peer: Pick<ByteChannel, "remoteAddress" | "remotePort">) => void): Promise<ByteServer>;
     connect(address: ByteAddress, signal?: AbortSignal): Promise<ByteChannel>;
 }
-export { checkTlsOptions as e };
-export type { ByteChannel as B, TlsOptions as T, ByteAddress as a, ByteNetwork as b, ByteReceiver as c, ByteServer as d };
+export { DEFAULT_LIMITS as D, checkTlsOptions as e, mergeLimits as m, proxiedBy as p };
+export type { ByteChannel as B, Limits as L, TlsOptions as T, ByteAddress as a, ByteNetwork as b, ByteReceiver as c, ByteServer as d };
 
 // datagram-channel.d.ts
 /// <reference lib="esnext.disposable" />
@@ -108,7 +132,7 @@ export type { DatagramChannel as D, DatagramNetwork as a, DatagramAddress as b, 
 import { IopaError, Body, Bag, CodecTable, Logger, KeysDeclaration, Codec } from "@iopa/constants";
 import { LinkAnswer, Context, SealedAnswer, EndReason, PeerClientOptions, Client } from "@iopa/context";
 import { RunContext, ContextFactory, Scope, HeaderMap, ContextInit, OwnedContext, AnsweredContext, HeldBytes } from "@iopa/context/host";
-import { T as TlsOptions, B as ByteChannel } from "./byte-channel.js";
+import { L as Limits, T as TlsOptions, B as ByteChannel } from "./byte-channel.js";
 declare const argumentError: (caller: unknown, code: string, detail: string) => IopaError;
 declare const kindOf: (value: unknown) => string;
 type OptionCheck = true | "flag" | "function" | "text" | "texts" | "dtls" | "protection";
@@ -132,29 +156,6 @@ interface Clock {
 declare const systemClock: Clock;
 declare const loaded: <T>(clock: Clock, module: Promise<T>) => Promise<T>;
 declare const withinTime: (clock: Clock, delay: number, work: Promise<unknown>) => Promise<boolean>;
-interface Limits {
-    readonly body: number;
-    readonly bodyMemory: number;
-    readonly headerBytes: number;
-    readonly headerCount: number;
-    readonly pathSegments: number;
-    readonly segmentLength: number;
-    readonly connections: number;
-    readonly connectionsPerAddress: number;
-    readonly inFlight: number;
-    readonly inFlightPerConnection: number;
-    readonly requestTimeout: number;
-    readonly headerTimeout: number;
-    readonly idleTimeout: number;
-    readonly queueMessages: number;
-    readonly queueBytes: number;
-    readonly observers: number;
-    readonly observersPerConnection: number;
-    readonly drainTimeout: number;
-    readonly failureLogs: number;
-}
-declare const DEFAULT_LIMITS: Limits;
-declare const mergeLimits: (base: Limits, overrides: Partial<Limits> | undefined) => Limits;
 type Send = (context: RunContext) => unknown;
 interface ClientOwner {
     readonly factory: ContextFactory;
@@ -222,6 +223,7 @@ interface OpenOptions {
     readonly tls?: TlsOptions | undefined;
     readonly credentials?: Credentials | undefined;
     readonly serve?: Serving | undefined;
+    readonly waitsFor?: ((step: string) => void) | undefined;
 }
 interface Constraint {
     readonly source: string;
@@ -684,8 +686,8 @@ declare const shortTag: (etag: string) => string;
 declare const tagsIn: (field: string) => readonly string[];
 declare const matchesStrongly: (given: string, current: string) => boolean;
 declare const matchesWeakly: (given: string, current: string) => boolean;
-export { ACTIVITY as A, USERS as U, DEFAULT_LIMITS as X, ActivityFeed as a, MAX_SEGMENTS as a4, MAX_SEGMENT_LENGTH as a5, acceptsSegment as aA, answersMethod as aB, checkOptions as aC, compareSegments as aD, connect as aE, countersOf as aF, expandPattern as aG, isOptionalSegment as aH, isUnrouted as aI, listenerUrl as aJ, loaded as aK, markFactory as aL, matchPattern as aM, mergeLimits as aN, optionError as aO, outgoing as aP, paramNames as aQ, parsePattern as aR, pathsOfRoute as aS, placeParams as aT, requiredPort as aU, shortTag as aV, systemClock as aW, tagOfDigest as aX, usersOf as aY, UserWatches as ay, AppCounters as b, CONNECT_OPTIONS as c, COUNTERS as d, argumentError as f, checkSurplus as g, connectPeer as h, connectWith as i, contentTag as j, factoryName as k, kindOf as l, matchesStrongly as m, matchesWeakly as n, transportFor as o, prefixed as p, Counters as s, tagsIn as t, withinTime as w };
-export type { JsonSchemaOptions as $, Change as B, Clock as C, CollectionContract as D, CollectionItem as E, CollectionPage as F, CollectionQuery as G, Host as H, CollectionQueryInput as I, CollectionTypes as J, ConnectOptions as K, Limits as L, MethodTypes as M, ConnectionClosed as N, OpenOptions as O, ConnectionOpened as P, Constraint as Q, ResourceTypes as R, Subscription as S, CoreRouteAttributes as T, Counts as V, Credentials as W, ErrorContract as Y, HostObserveOptions as Z, InputOf as _, Link as a0, LinkEnd as a1, LinkRequestOptions as a2, Listener as a3, MethodContract as a6, MixedParam as a7, MixedSegment as a8, Observation as a9, OptionCheck as aa, ParamsOf as ab, Pattern as ac, PatternParams as ad, PatternSegment as ae, PatternValues as af, PeerTarget as ag, Refusal as ah, RepresentationOf as ai, RouteAttributes as aj, RouteInfo as ak, RoutePermits as al, SchemaResult as am, SecurityScheme as an, ServedApp as ao, Serving as ap, Sink as aq, StateOf as ar, SubscribeOptions as as, TimerHandle as at, TimerOptions as au, Transport as av, TransportApp as aw, TypesOf as ax, WatchOptions as az, ClientOwner as e, LinkLoss as q, OutgoingRequest as r, ResourceContract as u, SchemaIssue as v, Schema as x, OutputOf as y, Activity as z };
+export { ACTIVITY as A, USERS as U, ActivityFeed as a, MAX_SEGMENTS as a2, MAX_SEGMENT_LENGTH as a3, checkOptions as aA, compareSegments as aB, connect as aC, countersOf as aD, expandPattern as aE, isOptionalSegment as aF, isUnrouted as aG, listenerUrl as aH, loaded as aI, markFactory as aJ, matchPattern as aK, optionError as aL, outgoing as aM, paramNames as aN, parsePattern as aO, pathsOfRoute as aP, placeParams as aQ, requiredPort as aR, shortTag as aS, systemClock as aT, tagOfDigest as aU, usersOf as aV, UserWatches as aw, acceptsSegment as ay, answersMethod as az, AppCounters as b, CONNECT_OPTIONS as c, COUNTERS as d, argumentError as f, checkSurplus as g, connectPeer as h, connectWith as i, contentTag as j, factoryName as k, kindOf as l, matchesStrongly as m, matchesWeakly as n, transportFor as o, prefixed as p, Counters as r, tagsIn as t, withinTime as w };
+export type { LinkEnd as $, CollectionContract as B, Clock as C, CollectionItem as D, CollectionPage as E, CollectionQuery as F, CollectionQueryInput as G, Host as H, CollectionTypes as I, ConnectOptions as J, ConnectionClosed as K, LinkLoss as L, MethodTypes as M, ConnectionOpened as N, OpenOptions as O, Constraint as P, CoreRouteAttributes as Q, ResourceTypes as R, Subscription as S, Counts as T, Credentials as V, ErrorContract as W, HostObserveOptions as X, InputOf as Y, JsonSchemaOptions as Z, Link as _, LinkRequestOptions as a0, Listener as a1, MethodContract as a4, MixedParam as a5, MixedSegment as a6, Observation as a7, OptionCheck as a8, ParamsOf as a9, Pattern as aa, PatternParams as ab, PatternSegment as ac, PatternValues as ad, PeerTarget as ae, Refusal as af, RepresentationOf as ag, RouteAttributes as ah, RouteInfo as ai, RoutePermits as aj, SchemaResult as ak, SecurityScheme as al, ServedApp as am, Serving as an, Sink as ao, StateOf as ap, SubscribeOptions as aq, TimerHandle as ar, TimerOptions as as, Transport as at, TransportApp as au, TypesOf as av, WatchOptions as ax, ClientOwner as e, OutgoingRequest as q, ResourceContract as s, SchemaIssue as u, Schema as v, OutputOf as x, Activity as y, Change as z };
 
 // host.d.ts
 /// <reference lib="esnext.disposable" />
@@ -734,11 +736,11 @@ export { Bag, Body, CAPABILITIES, Capabilities, Codec, CodecTable, DEFAULT_PORTS
 import { Payload, LinkAnswer, Peer, Context } from "@iopa/context";
 export { Client, EndReason, Excerpt, LinkAnswer, Payload, Peer, PeerClientOptions, Problem, ReceivedAnswer, RequestOptions, SealedAnswer } from "@iopa/context";
 import { PathLimits, HeldBytes, BodyHolder, OwnedContext, Endpoint } from "@iopa/context/host";
-export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, RequestSource, Scope, abortable, addressGroup, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isHttp, isLoopback, joinPath, parseUrl, readBody, receivedAnswer } from "@iopa/context/host";
-import { C as Clock, L as Limits, O as OpenOptions, q as LinkLoss, r as OutgoingRequest, s as Counters, H as Host, R as ResourceTypes, M as MethodTypes, u as ResourceContract, S as Subscription, v as SchemaIssue, x as Schema, y as OutputOf } from "./entity-tags.js";
-export { z as Activity, B as Change, D as CollectionContract, E as CollectionItem, F as CollectionPage, G as CollectionQuery, I as CollectionQueryInput, J as CollectionTypes, K as ConnectOptions, N as ConnectionClosed, P as ConnectionOpened, Q as Constraint, T as CoreRouteAttributes, V as Counts, W as Credentials, X as DEFAULT_LIMITS, Y as ErrorContract, Z as HostObserveOptions, _ as InputOf, $ as JsonSchemaOptions, a0 as Link, a1 as LinkEnd, a2 as LinkRequestOptions, a3 as Listener, a4 as MAX_SEGMENTS, a5 as MAX_SEGMENT_LENGTH, a6 as MethodContract, a7 as MixedParam, a8 as MixedSegment, a9 as Observation, aa as OptionCheck, ab as ParamsOf, ac as Pattern, ad as PatternParams, ae as PatternSegment, af as PatternValues, ag as PeerTarget, ah as Refusal, ai as RepresentationOf, aj as RouteAttributes, ak as RouteInfo, al as RoutePermits, am as SchemaResult, an as SecurityScheme, ao as ServedApp, ap as Serving, aq as Sink, ar as StateOf, as as SubscribeOptions, at as TimerHandle, au as TimerOptions, av as Transport, aw as TransportApp, ax as TypesOf, ay as UserWatches, az as WatchOptions, aA as acceptsSegment, aB as answersMethod, aC as checkOptions, aD as compareSegments, aE as connect, aF as countersOf, aG as expandPattern, aH as isOptionalSegment, aI as isUnrouted, aJ as listenerUrl, aK as loaded, aL as markFactory, aM as matchPattern, aN as mergeLimits, aO as optionError, aP as outgoing, aQ as paramNames, aR as parsePattern, aS as pathsOfRoute, aT as placeParams, aU as requiredPort, aV as shortTag, aW as systemClock, aX as tagOfDigest, aY as usersOf } from "./entity-tags.js";
-import { B as ByteChannel } from "./byte-channel.js";
-export { a as ByteAddress, b as ByteNetwork, c as ByteReceiver, d as ByteServer, T as TlsOptions, e as checkTlsOptions } from "./byte-channel.js";
+export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, ReceivedProblem, RequestSource, Scope, abortable, addressGroup, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isHttp, isLoopback, joinPath, parseUrl, readBody, receivedAnswer, withPayload } from "@iopa/context/host";
+import { C as Clock, O as OpenOptions, L as LinkLoss, q as OutgoingRequest, r as Counters, H as Host, R as ResourceTypes, M as MethodTypes, s as ResourceContract, S as Subscription, u as SchemaIssue, v as Schema, x as OutputOf } from "./entity-tags.js";
+export { y as Activity, z as Change, B as CollectionContract, D as CollectionItem, E as CollectionPage, F as CollectionQuery, G as CollectionQueryInput, I as CollectionTypes, J as ConnectOptions, K as ConnectionClosed, N as ConnectionOpened, P as Constraint, Q as CoreRouteAttributes, T as Counts, V as Credentials, W as ErrorContract, X as HostObserveOptions, Y as InputOf, Z as JsonSchemaOptions, _ as Link, $ as LinkEnd, a0 as LinkRequestOptions, a1 as Listener, a2 as MAX_SEGMENTS, a3 as MAX_SEGMENT_LENGTH, a4 as MethodContract, a5 as MixedParam, a6 as MixedSegment, a7 as Observation, a8 as OptionCheck, a9 as ParamsOf, aa as Pattern, ab as PatternParams, ac as PatternSegment, ad as PatternValues, ae as PeerTarget, af as Refusal, ag as RepresentationOf, ah as RouteAttributes, ai as RouteInfo, aj as RoutePermits, ak as SchemaResult, al as SecurityScheme, am as ServedApp, an as Serving, ao as Sink, ap as StateOf, aq as SubscribeOptions, ar as TimerHandle, as as TimerOptions, at as Transport, au as TransportApp, av as TypesOf, aw as UserWatches, ax as WatchOptions, ay as acceptsSegment, az as answersMethod, aA as checkOptions, aB as compareSegments, aC as connect, aD as countersOf, aE as expandPattern, aF as isOptionalSegment, aG as isUnrouted, aH as listenerUrl, aI as loaded, aJ as markFactory, aK as matchPattern, aL as optionError, aM as outgoing, aN as paramNames, aO as parsePattern, aP as pathsOfRoute, aQ as placeParams, aR as requiredPort, aS as shortTag, aT as systemClock, aU as tagOfDigest, aV as usersOf } from "./entity-tags.js";
+import { B as ByteChannel, L as Limits } from "./byte-channel.js";
+export { a as ByteAddress, b as ByteNetwork, c as ByteReceiver, d as ByteServer, D as DEFAULT_LIMITS, T as TlsOptions, e as checkTlsOptions, m as mergeLimits, p as proxiedBy } from "./byte-channel.js";
 import { D as DatagramChannel, a as DatagramNetwork } from "./datagram-channel.js";
 export { b as DatagramAddress, c as DatagramReceiver } from "./datagram-channel.js";
 type BagSeq = number | string;
@@ -798,14 +800,18 @@ interface DatagramEndpoint {
     readonly address: string;
     readonly port: number;
 }
-interface SecuredPeer {
+interface SecuredIdentity {
+    readonly user: User | undefined;
+    readonly proof?: User["by"] | undefined;
+    readonly fingerprint?: string | undefined;
+    readonly clientCertificate?: (() => unknown) | undefined;
+}
+declare const sameIdentity: (one: SecuredIdentity, two: SecuredIdentity) => boolean;
+interface SecuredPeer extends SecuredIdentity {
     readonly id: string;
     readonly proven: DatagramEndpoint;
     readonly latest: DatagramEndpoint | undefined;
-    readonly user: User | undefined;
     readonly maxPayload: number;
-    readonly proof: User["by"] | undefined;
-    readonly clientCertificate?: (() => unknown) | undefined;
     send(bytes: Uint8Array, to?: "proven" | "latest"): void;
     confirm(): void;
     close(): void;
@@ -833,7 +839,7 @@ interface SecuredChannel {
     readonly raw: unknown;
     open(receiver: SecuredReceiver): void;
     connect(target: SecuredTarget, signal: AbortSignal): Promise<SecuredPeer>;
-    revoke(matches: (user: User) => boolean): void;
+    revoke(matches: (identity: SecuredIdentity) => boolean): void;
     close(): Promise<void>;
 }
 interface SecuredDatagrams {
@@ -882,7 +888,7 @@ declare const linkLost: (loss: LinkLoss, cause?: unknown) => IopaError & LinkLos
 declare const lossOf: (error: IopaError, loss: LinkLoss) => IopaError & LinkLoss;
 declare const peerGone: () => IopaError;
 declare const overloaded: (limit: number, what?: string) => IopaError;
-declare const answerTimeout: (ms?: number) => IopaError;
+declare const answerTimeout: (ms?: number, advice?: string) => IopaError;
 declare const badAnswer: (detail: string, cause?: unknown) => IopaError;
 declare const observationRefused: (answer: LinkAnswer) => IopaError;
 declare const requestBytes: ({ body }: OutgoingRequest, limit: number, signal: AbortSignal) => Promise<Uint8Array | null>;
@@ -1223,8 +1229,8 @@ declare class ConnectionUser {
     look(by: Context): void;
     close(): void;
 }
-export { Association, Backoff, ByteChannel, Clock, ConnectionUser, Connections, Counters, DatagramChannel, DatagramNetwork, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, SecuredSession, SecuredSessions, Subscription, Upgrades, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, openAssociation, overloaded, peerGone, requestBytes, silenceLimit, upgradesOf, validate };
-export type { ActiveProtection, BackoffOptions, BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, DatagramEndpoint, Handshake, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, MessageOption, MessageProtection, OpenedRequest, OutboxLimits, PartTypes, PathParams, PlainMessage, PresenceState, ProtectedRequest, ProtectedSource, ProtectionEnvironment, ReadTypes, RefusedRequest, RequestProtection, SecuredChannel, SecuredDatagrams, SecuredEnd, SecuredPeer, SecuredReceiver, SecuredSessionsInit, SecuredTarget, SecurityEnvironment, SessionHandlers, TwinContract, TwinState, TwinTypes, Upgradable, UsedUrlParts, WholeTypes };
+export { Association, Backoff, ByteChannel, Clock, ConnectionUser, Connections, Counters, DatagramChannel, DatagramNetwork, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, SecuredSession, SecuredSessions, Subscription, Upgrades, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, openAssociation, overloaded, peerGone, requestBytes, sameIdentity, silenceLimit, upgradesOf, validate };
+export type { ActiveProtection, BackoffOptions, BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, DatagramEndpoint, Handshake, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, MessageOption, MessageProtection, OpenedRequest, OutboxLimits, PartTypes, PathParams, PlainMessage, PresenceState, ProtectedRequest, ProtectedSource, ProtectionEnvironment, ReadTypes, RefusedRequest, RequestProtection, SecuredChannel, SecuredDatagrams, SecuredEnd, SecuredIdentity, SecuredPeer, SecuredReceiver, SecuredSessionsInit, SecuredTarget, SecurityEnvironment, SessionHandlers, TwinContract, TwinState, TwinTypes, Upgradable, UsedUrlParts, WholeTypes };
 
 // node.d.ts
 /// <reference lib="esnext.disposable" />

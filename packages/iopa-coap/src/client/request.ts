@@ -126,11 +126,13 @@ export const clientAnswer = (message: Message, payload: Uint8Array | AsyncIterab
   })
 }
 
-/** What an error says of itself: as concise problem details, or by its code beside a text. */
-const problemIn = (type: string, payload: Uint8Array, options: Options): ReceivedProblem | undefined => {
+/** What an error says of itself: as concise problem details, or by its code beside a text. Of a payload that is still to come nothing is known. */
+const problemIn = (type: string, payload: Uint8Array | AsyncIterable<Uint8Array>, options: Options): ReceivedProblem | undefined => {
+  const whole = payload instanceof Uint8Array ? payload : undefined
   if (type === PROBLEM_TYPE) {
+    if (whole === undefined) return undefined
     try {
-      const { detail, members } = decodeProblem(payload)
+      const { detail, members } = decodeProblem(whole)
       const { code, ...extensions } = members ?? {}
       return { code: typeof code === 'string' ? code : undefined, detail, extensions }
     } catch {
@@ -140,7 +142,7 @@ const problemIn = (type: string, payload: Uint8Array, options: Options): Receive
   const bytes = options.get(OPTION.PROBLEM_CODE)
   const code = bytes === undefined || bytes.length > LONGEST_CODE ? undefined : decodeText(bytes)
   if (code === undefined || code === '') return undefined
-  return { code, detail: type === MEDIA_TYPES.Text ? decodeText(payload) : undefined }
+  return { code, detail: type === MEDIA_TYPES.Text && whole !== undefined ? decodeText(whole) : undefined }
 }
 
 const locationOf = (options: Options): string => {

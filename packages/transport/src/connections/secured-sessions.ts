@@ -33,7 +33,7 @@ export interface SecuredSessionsInit<State> {
 }
 
 /** The two ends of an association. Each session keeps one: what middleware may copy is a field of it. */
-export class SessionEndpoint<State> implements Endpoint {
+class SessionEndpoint<State> implements Endpoint {
   readonly scheme: string
   readonly protocol: string
   readonly remoteAddress: string
