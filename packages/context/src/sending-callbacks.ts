@@ -1,5 +1,4 @@
 import type { SendingOptions } from '@iopa/constants'
-import { type AnswerFields, OPEN, rareOf, sealedError } from './answer-fields.ts'
 
 /** What runs just before an answer is sealed; the head waits for its promise. */
 export type SendingCallback = () => unknown
@@ -11,14 +10,6 @@ const isThenable = (value: unknown): value is PromiseLike<unknown> =>
 export const addCallback = (callbacks: SendingCallback[], callback: SendingCallback, options: SendingOptions | undefined): void => {
   if (options?.last === true) callbacks.unshift(callback)
   else callbacks.push(callback)
-}
-
-/**
- * As `onSendingHeaders`, for a package whose callback runs no code of the app: it keeps no asynchronous context, which costs more than most callbacks.
- */
-export const beforeSealing = (answer: AnswerFields, callback: SendingCallback): void => {
-  if (answer.state !== OPEN) throw sealedError()
-  rareOf(answer).callbacks.push(callback)
 }
 
 /**
