@@ -50,7 +50,6 @@ interface Problem {
 }
 declare const problemOf: (status: number, error: IopaError | null) => Problem;
 type SendingCallback = () => unknown;
-declare const beforeSealing: (answer: AnswerFields, callback: SendingCallback) => void;
 type SealedHeaders = Omit<HeaderFields, "set" | "append" | "delete">;
 interface AnswerHead {
     readonly "iopa.StatusCode": number;
@@ -116,6 +115,109 @@ interface ReceivedAnswer extends AnswerHead, AnswerContent, Partial<ReceivedKeys
 }
 interface LinkAnswer extends Omit<SealedAnswer, keyof ReceivedAnswer>, ReceivedAnswer {
 }
+interface RequestOptions {
+    readonly headers?: HeadersInit;
+    readonly type?: string;
+    readonly signal?: AbortSignal;
+}
+interface Client {
+    readonly pathBase: string;
+    get(path: string, options?: RequestOptions): Promise<ReceivedAnswer>;
+    put(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
+    post(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
+    patch(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
+    delete(path: string, options?: RequestOptions): Promise<ReceivedAnswer>;
+    send(request: Bag): Promise<ReceivedAnswer>;
+    observe(path: string, options?: RequestOptions): AsyncIterable<ReceivedAnswer>;
+    observe(request: Bag): AsyncIterable<ReceivedAnswer>;
+    close(): Promise<void>;
+    [Symbol.asyncDispose](): Promise<void>;
+}
+interface PeerClientOptions {
+    readonly signal?: AbortSignal;
+    readonly timeout?: number;
+    readonly silence?: number;
+}
+interface Peer {
+    client(options?: PeerClientOptions): Promise<Client>;
+}
+type DefaultParams = Readonly<Record<string, string>>;
+type Owned = {
+    [Symbol.asyncDispose](): PromiseLike<void>;
+} | {
+    [Symbol.dispose](): void;
+} | {
+    close(): unknown;
+};
+type ContextKeys = Omit<CoreKeys, "iopa.Params" | "iopa.Body" | "server.ParentContext" | "server.Connection" | "server.Peer"> & {
+    [K in ExtensionKey]?: IopaKeys[K] | undefined;
+};
+interface BaseContext<Params = DefaultParams> extends ContextKeys {
+    "iopa.Params": Params;
+    get "iopa.Body"(): AsyncIterable<Uint8Array> | null;
+    set "iopa.Body"(body: Body);
+    "server.ParentContext": Context | null;
+    readonly "server.Connection": Context | null;
+    readonly "server.Peer": Peer | undefined;
+    readonly id: number;
+    method: string;
+    path: string;
+    pathBase: string;
+    readonly segments: readonly string[];
+    params: Params;
+    readonly route: string;
+    readonly query: URLSearchParams;
+    readonly headers: HeaderFields;
+    readonly type: string;
+    readonly body: AsyncIterable<Uint8Array> | null;
+    input: unknown;
+    readonly scheme: string;
+    readonly protocol: string;
+    readonly host: string;
+    readonly port: number;
+    readonly url: string;
+    readonly observe: boolean | undefined;
+    user: User | undefined;
+    readonly logger: Logger;
+    readonly remoteAddress: string;
+    readonly remotePort: number;
+    readonly connection: Context | null;
+    readonly peer: Peer | undefined;
+    readonly requestedPath: string;
+    readonly requestedMethod: string;
+    readonly response: Answer;
+    bytes(): Promise<Uint8Array<ArrayBuffer>>;
+    text(): Promise<string>;
+    json<T = unknown>(): Promise<T>;
+    readonly signal: AbortSignal;
+    readonly ended: boolean;
+    readonly endReason: EndReason;
+    defer(dispose: (reason: EndReason) => unknown): void;
+    own<T extends Owned>(resource: T): T;
+    child(path: string, method?: string): Context;
+    notify(path: string): void;
+    private(): void;
+    onSendingHeaders(callback: () => unknown, options?: SendingOptions): void;
+    toString(): string;
+    [Symbol.asyncDispose](): Promise<void>;
+}
+interface Authenticated {
+    user: User;
+}
+type Context<Provided extends keyof IopaKeys = never, Params = DefaultParams> = BaseContext<Params> & {
+    [K in Provided]: Exclude<IopaKeys[K], undefined>;
+} & ("server.User" extends Provided ? Authenticated : unknown);
+export { PayloadStream as a, abortReason as g, problemOf as p };
+export type { Answer as A, BodyHolder as B, Context as C, Excerpt as E, HeldBytes as H, LinkAnswer as L, Owned as O, Payload as P, ReceivedAnswer as R, SendingCallback as S, SealedAnswer as b, Problem as c, Peer as d, BaseContext as e, EndReason as f, Client as h, PeerClientOptions as i, RequestOptions as j, SealedHeaders as k };
+
+// host.d.ts
+/// <reference lib="esnext.disposable" />
+import { P as Payload, a as PayloadStream, B as BodyHolder, H as HeldBytes } from "./context.js";
+import { Excerpt, SendingCallback, Answer, SealedAnswer, Problem, Peer, Context, BaseContext, EndReason, Owned, LinkAnswer, ReceivedAnswer } from "./index.js";
+export { g as abortReason, p as problemOf } from "./context.js";
+import { CodecTable, HeaderFields, HeadersInit, Capabilities, IopaError, ReceivedKeys, SendingOptions, Bag, Body, Trailers, Logger } from "@iopa/constants";
+declare const abortable: <T>(signal: AbortSignal | undefined, work: () => Promise<T>, late?: (value: T) => void) => Promise<T>;
+declare const addressGroup: (address: string) => string;
 declare const KIND: {
     readonly Value: 0;
     readonly Text: 1;
@@ -255,109 +357,6 @@ interface AnswerFields {
     rare: RareParts | null;
 }
 declare const rareOf: (answer: AnswerFields) => RareParts;
-interface RequestOptions {
-    readonly headers?: HeadersInit;
-    readonly type?: string;
-    readonly signal?: AbortSignal;
-}
-interface Client {
-    readonly pathBase: string;
-    get(path: string, options?: RequestOptions): Promise<ReceivedAnswer>;
-    put(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
-    post(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
-    patch(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
-    delete(path: string, options?: RequestOptions): Promise<ReceivedAnswer>;
-    send(request: Bag): Promise<ReceivedAnswer>;
-    observe(path: string, options?: RequestOptions): AsyncIterable<ReceivedAnswer>;
-    observe(request: Bag): AsyncIterable<ReceivedAnswer>;
-    close(): Promise<void>;
-    [Symbol.asyncDispose](): Promise<void>;
-}
-interface PeerClientOptions {
-    readonly signal?: AbortSignal;
-    readonly timeout?: number;
-    readonly silence?: number;
-}
-interface Peer {
-    client(options?: PeerClientOptions): Promise<Client>;
-}
-type DefaultParams = Readonly<Record<string, string>>;
-type Owned = {
-    [Symbol.asyncDispose](): PromiseLike<void>;
-} | {
-    [Symbol.dispose](): void;
-} | {
-    close(): unknown;
-};
-type ContextKeys = Omit<CoreKeys, "iopa.Params" | "iopa.Body" | "server.ParentContext" | "server.Connection" | "server.Peer"> & {
-    [K in ExtensionKey]?: IopaKeys[K] | undefined;
-};
-interface BaseContext<Params = DefaultParams> extends ContextKeys {
-    "iopa.Params": Params;
-    get "iopa.Body"(): AsyncIterable<Uint8Array> | null;
-    set "iopa.Body"(body: Body);
-    "server.ParentContext": Context | null;
-    readonly "server.Connection": Context | null;
-    readonly "server.Peer": Peer | undefined;
-    readonly id: number;
-    method: string;
-    path: string;
-    pathBase: string;
-    readonly segments: readonly string[];
-    params: Params;
-    readonly route: string;
-    readonly query: URLSearchParams;
-    readonly headers: HeaderFields;
-    readonly type: string;
-    readonly body: AsyncIterable<Uint8Array> | null;
-    input: unknown;
-    readonly scheme: string;
-    readonly protocol: string;
-    readonly host: string;
-    readonly port: number;
-    readonly url: string;
-    readonly observe: boolean | undefined;
-    user: User | undefined;
-    readonly logger: Logger;
-    readonly remoteAddress: string;
-    readonly remotePort: number;
-    readonly connection: Context | null;
-    readonly peer: Peer | undefined;
-    readonly requestedPath: string;
-    readonly requestedMethod: string;
-    readonly response: Answer;
-    bytes(): Promise<Uint8Array<ArrayBuffer>>;
-    text(): Promise<string>;
-    json<T = unknown>(): Promise<T>;
-    readonly signal: AbortSignal;
-    readonly ended: boolean;
-    readonly endReason: EndReason;
-    defer(dispose: (reason: EndReason) => unknown): void;
-    own<T extends Owned>(resource: T): T;
-    child(path: string, method?: string): Context;
-    notify(path: string): void;
-    private(): void;
-    onSendingHeaders(callback: () => unknown, options?: SendingOptions): void;
-    toString(): string;
-    [Symbol.asyncDispose](): Promise<void>;
-}
-interface Authenticated {
-    user: User;
-}
-type Context<Provided extends keyof IopaKeys = never, Params = DefaultParams> = BaseContext<Params> & {
-    [K in Provided]: Exclude<IopaKeys[K], undefined>;
-} & ("server.User" extends Provided ? Authenticated : unknown);
-export { HeaderMap as H, OPEN as O, SEALED as c, SEALED_PROBLEM as d, KIND as p, abandonValue as r, abortReason as s, assignHeaders as t, beforeSealing as u, encodeBody as v, kindOf as w, problemOf as x, rareOf as y };
-export type { AnswerFields as A, BodyHolder as B, Context as C, PeerClientOptions as D, Excerpt as E, RequestOptions as F, SealedHeaders as G, Kind as K, LinkAnswer as L, NotedMethods as N, Payload as P, RareParts as R, SealedAnswer as S, Answer as a, AnswerOwner as b, Problem as e, SendingCallback as f, Peer as g, HeldBytes as h, BaseContext as i, EndReason as j, Owned as k, ReceivedParts as l, ReceivedAnswer as m, Encoded as n, EarlierState as o, ReceivedProblem as q, Client as z };
-
-// host.d.ts
-/// <reference lib="esnext.disposable" />
-import { A as AnswerFields, H as HeaderMap, b as AnswerOwner, K as Kind, P as Payload, R as RareParts, O as OPEN, c as SEALED, d as SEALED_PROBLEM, B as BodyHolder, h as HeldBytes, l as ReceivedParts, n as Encoded } from "./context.js";
-import { Answer, SealedAnswer, Problem, Excerpt, SendingCallback, Peer, Context, BaseContext, EndReason, Owned, LinkAnswer, ReceivedAnswer } from "./index.js";
-export { o as EarlierState, p as KIND, N as NotedMethods, q as ReceivedProblem, r as abandonValue, s as abortReason, t as assignHeaders, u as beforeSealing, v as encodeBody, w as kindOf, x as problemOf, y as rareOf } from "./context.js";
-import { Capabilities, IopaError, HeadersInit, CodecTable, SendingOptions, Bag, Body, HeaderFields, Trailers, Logger } from "@iopa/constants";
-declare const abortable: <T>(signal: AbortSignal | undefined, work: () => Promise<T>, late?: (value: T) => void) => Promise<T>;
-declare const addressGroup: (address: string) => string;
 declare class AnswerRecord implements AnswerFields, Answer, SealedAnswer {
     #private;
     "iopa.StatusCode": number;
@@ -648,6 +647,7 @@ declare const whenRead: (answer: AnswerRecord, done: () => void, signal?: AbortS
 declare const handOver: (answer: AnswerRecord) => LinkAnswer;
 declare const report: (logger: Pick<Logger, "error">, line: string, ...error: readonly unknown[]) => void;
 declare const sealAnswer: (answer: AnswerFields, codecs: CodecTable) => void | Promise<void>;
+declare const beforeSealing: (answer: AnswerFields, callback: SendingCallback) => void;
 declare const headReady: ({ wire, code, owner, mediaType }: AnswerFields) => Promise<void> | null;
 declare const refuseAnswer: (answer: AnswerFields, error: IopaError, codecs: CodecTable) => void;
 declare const preview: (answer: AnswerFields) => Encoded;
@@ -667,12 +667,12 @@ declare const parseAuthority: (authority: string, scheme: string) => {
 };
 declare const formatUrl: (scheme: string, host: string, port: number, path: string, query: string) => string;
 declare const valueType: (context: Context, value?: unknown) => string;
-export { AnswerFields, AnswerOwner, AnswerRecord, BEHIND, BodyHolder, ContextFactory, Encoded, HeaderMap, HeldBytes, OPEN, Payload, READ, RECORD, Reads, ReceivedParts, SCOPE, Scope, TrackedHeaders, abortable, addressGroup, answerToError, answerUnrun, applyValue, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, jsonInMemory, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead, withPayload };
-export type { AnsweredContext, BodyStream, ChangeHost, ChangeOrder, ChangeTerms, ContextInit, Endpoint, Environment, EnvironmentClock, InheritedKeys, OwnedContext, PathLimits, RequestSource, RunContext };
+export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, KIND, OPEN, Payload, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, addressGroup, answerToError, answerUnrun, applyValue, assignHeaders, beforeSealing, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, jsonInMemory, kindOf, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead, withPayload };
+export type { AnswerFields, AnswerOwner, AnsweredContext, BodyStream, ChangeHost, ChangeOrder, ChangeTerms, ContextInit, EarlierState, Encoded, Endpoint, Environment, EnvironmentClock, InheritedKeys, NotedMethods, OwnedContext, PathLimits, ReceivedParts, ReceivedProblem, RequestSource, RunContext };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
-export { a as Answer, i as BaseContext, z as Client, C as Context, j as EndReason, E as Excerpt, L as LinkAnswer, k as Owned, P as Payload, g as Peer, D as PeerClientOptions, e as Problem, m as ReceivedAnswer, F as RequestOptions, S as SealedAnswer, G as SealedHeaders, f as SendingCallback } from "./context.js";
+export { A as Answer, e as BaseContext, h as Client, C as Context, f as EndReason, E as Excerpt, L as LinkAnswer, O as Owned, P as Payload, d as Peer, i as PeerClientOptions, c as Problem, R as ReceivedAnswer, j as RequestOptions, b as SealedAnswer, k as SealedHeaders, S as SendingCallback } from "./context.js";
 import { HeadersInit } from "@iopa/constants";
 declare const REPLY: unique symbol;
 interface Reply {
