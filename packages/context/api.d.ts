@@ -323,8 +323,7 @@ interface ReceivedParts {
     readonly keys?: Partial<ReceivedKeys>;
 }
 declare const OPEN = 0;
-declare const SEALED = 1;
-declare const SEALED_PROBLEM = 2;
+type AnswerState = 0 | 1 | 2;
 interface RareParts {
     reason: string;
     excerpt: Excerpt | null;
@@ -346,7 +345,7 @@ interface EarlierState {
 }
 interface AnswerFields {
     readonly owner: AnswerOwner | null;
-    state: typeof OPEN | typeof SEALED | typeof SEALED_PROBLEM;
+    state: AnswerState;
     code: number;
     mediaType: string;
     fields: HeaderMap | null;
@@ -379,7 +378,7 @@ declare class AnswerRecord implements AnswerFields, Answer, SealedAnswer {
     wire: Payload;
     failure: IopaError | null;
     rare: RareParts | null;
-    state: typeof OPEN | typeof SEALED | typeof SEALED_PROBLEM;
+    state: AnswerFields["state"];
     received: boolean;
     constructor(owner?: AnswerOwner | null);
     get status(): number;
@@ -667,8 +666,8 @@ declare const parseAuthority: (authority: string, scheme: string) => {
 };
 declare const formatUrl: (scheme: string, host: string, port: number, path: string, query: string) => string;
 declare const valueType: (context: Context, value?: unknown) => string;
-export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, KIND, OPEN, Payload, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, addressGroup, answerToError, answerUnrun, applyValue, assignHeaders, beforeSealing, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, jsonInMemory, kindOf, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead, withPayload };
-export type { AnswerFields, AnswerOwner, AnsweredContext, BodyStream, ChangeHost, ChangeOrder, ChangeTerms, ContextInit, EarlierState, Encoded, Endpoint, Environment, EnvironmentClock, InheritedKeys, NotedMethods, OwnedContext, PathLimits, ReceivedParts, ReceivedProblem, RequestSource, RunContext };
+export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, KIND, OPEN, Payload, PayloadStream, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, addressGroup, answerToError, answerUnrun, applyValue, assignHeaders, beforeSealing, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, jsonInMemory, kindOf, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead, withPayload };
+export type { AnswerFields, AnswerOwner, AnswerState, AnsweredContext, BodyStream, ChangeHost, ChangeOrder, ChangeTerms, ContextInit, EarlierState, Encoded, Endpoint, Environment, EnvironmentClock, InheritedKeys, Kind, NotedMethods, OwnedContext, PathLimits, RareParts, ReceivedParts, ReceivedProblem, RequestSource, RunContext };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />

@@ -54,6 +54,9 @@ export const SEALED = 1
 /** Sealed, and the payload is the problem, whose text is made when it is read. */
 export const SEALED_PROBLEM = 2
 
+/** OPEN, SEALED or SEALED_PROBLEM. */
+export type AnswerState = 0 | 1 | 2
+
 /** What few answers have. */
 export interface RareParts {
   /** Custom reason phrase; empty means the registered one. */
@@ -87,7 +90,7 @@ export interface EarlierState {
 export interface AnswerFields {
   /** The context that this answers; null for an answer that came from a peer. */
   readonly owner: AnswerOwner | null
-  state: typeof OPEN | typeof SEALED | typeof SEALED_PROBLEM
+  state: AnswerState
   /** The status that was set; 0 for none. */
   code: number
   mediaType: string

@@ -62,7 +62,7 @@ export class AnswerRecord implements AnswerFields, Answer, SealedAnswer {
   wire: Payload = null
   failure: IopaError | null = null
   rare: RareParts | null = null
-  state: typeof OPEN | typeof SEALED | typeof SEALED_PROBLEM = OPEN
+  state: AnswerFields['state'] = OPEN
   /** A client has it: its body is a stream of bytes, whatever a handler returned. */
   received = false
 

@@ -6,7 +6,16 @@
 export { abortReason } from './abort-reasons.ts'
 export { abortable } from './abortable.ts'
 export { addressGroup } from './address-group.ts'
-export type { AnswerFields, AnswerOwner, EarlierState, NotedMethods, ReceivedParts, ReceivedProblem } from './answer-fields.ts'
+export type {
+  AnswerFields,
+  AnswerOwner,
+  AnswerState,
+  EarlierState,
+  NotedMethods,
+  RareParts,
+  ReceivedParts,
+  ReceivedProblem
+} from './answer-fields.ts'
 export { OPEN, rareOf } from './answer-fields.ts'
 export { AnswerRecord } from './answer-record.ts'
 export { applyValue } from './apply-value.ts'
@@ -30,7 +39,7 @@ export { isHttp, noteNegotiation } from './negotiation.ts'
 export type { AnsweredContext, OwnedContext } from './owned-context.ts'
 export type { PathLimits } from './path.ts'
 export { checkPath, decodePath, encodePath, joinPath } from './path.ts'
-export type { Payload } from './payload-stream.ts'
+export type { Payload, PayloadStream } from './payload-stream.ts'
 export { hasPreconditionField } from './precondition-fields.ts'
 export { problemOf } from './problem.ts'
 export { createContext } from './property-bag.ts'
@@ -43,5 +52,6 @@ export { beforeSealing, headReady, preview, refuseAnswer, sealAnswer } from './s
 export { BEHIND, contextOf, RECORD, SCOPE } from './slots.ts'
 export { answerToError, answerUnrun } from './unrun-answer.ts'
 export { formatUrl, parseAuthority, parseUrl } from './url.ts'
+export type { Kind } from './value-kind.ts'
 export { KIND, kindOf } from './value-kind.ts'
 export { valueType } from './value-type.ts'
