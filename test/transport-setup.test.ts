@@ -57,7 +57,7 @@ test('listen() refuses a public address if a mount comes before the guard', asyn
     .mount('/public', () => 'public')
     .use(user)
     .use(tcp({ host: '0.0.0.0', port: 0 }))
-  await expect(app.listen()).rejects.toThrow(/stands before mount\('\/public'\).*allowUnauthenticated: true/)
+  await expect(app.listen()).rejects.toThrow(/nothing authenticates before mount\('\/public'\).*allowUnauthenticated: true/)
   await app.close()
 })
 
