@@ -74,7 +74,7 @@ test('a process with only an observer runs on when its server restarts', async (
   const check = async (make: (port: number) => Transport): Promise<unknown> => {
     const before = await serve(make, 'first')
     const observer = run('observe', before.url.href)
-    await vi.waitFor(() => expect(observer.lines).toEqual(['first']), { timeout: 8000 })
+    await vi.waitFor(() => expect(observer.lines).toEqual(['first']), { timeout: 20_000 })
     await before.close()
     // Long enough for the observer to find no server, and to have nothing but a timer.
     await new Promise(resolve => setTimeout(resolve, 600))
@@ -88,7 +88,7 @@ test('a process with only an observer runs on when its server restarts', async (
 test('a process with only an observer over datagrams runs on without its server', async () => {
   const { url, close } = await serve(port => coap({ port }), 'first')
   const { child, lines } = run('observe', url.href)
-  await vi.waitFor(() => expect(lines).toEqual(['first']), { timeout: 8000 })
+  await vi.waitFor(() => expect(lines).toEqual(['first']), { timeout: 20_000 })
   await close()
   await new Promise(resolve => setTimeout(resolve, 300))
   expect(child.exitCode).toBe(null)

@@ -14,7 +14,7 @@ type Protocol = keyof typeof DRIVERS
 const AT_ONCE = 100
 
 /** Milliseconds after which a connection is taken to hang: many times the deadline of a request. */
-const PATIENCE = 15_000
+const PATIENCE = 40_000
 
 const within = async (limit: number, done: Promise<void>): Promise<boolean> => {
   let timer: NodeJS.Timeout | undefined
