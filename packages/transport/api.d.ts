@@ -182,6 +182,7 @@ interface Link {
     readonly closed: Promise<LinkEnd>;
     readonly prefix?: string;
     readonly requestTimeout?: number;
+    readonly silence?: string | undefined;
     readonly idleTimeout?: number;
     request(message: OutgoingRequest, options: LinkRequestOptions): Promise<LinkAnswer>;
     subscribe(message: OutgoingRequest, sink: Sink, options: SubscribeOptions): Promise<void>;

@@ -404,6 +404,36 @@ describe('a client over secured datagrams', () => {
     await own.close()
   })
 
+  test('is named by the error of a plain request that the server leaves unanswered, while nothing has come from there', async () => {
+    const own = await home()
+    const plain = new App({ logger: false, clock: own.clock }).use(
+      coap({ allowUnauthenticated: true, host: SERVER, clock: own.clock, network: own.network.machine(SERVER) })
+    )
+    plain.use(({ path }, next) => (path === '/late' ? new Promise(() => undefined) : next()))
+    await plain.listen()
+    const app = new App({ logger: false }).use(coap({ clock: own.clock, network: own.network.machine(DEVICE) }))
+    const failure = async (port: number, path: string): Promise<string> => {
+      const client = await app.connect(`coap://${SERVER}:${port}`, { clock: own.clock, timeout: 5000 })
+      return own.clock.runUntil(client.get(path)).then(
+        () => 'an answer',
+        ({ message }: Error) => message
+      )
+    }
+    const late = 'The peer has not answered within 5000 ms.'
+    expect(await failure(5684, '/')).toBe(`${late} Nothing has come from there at all: a server of coaps: (DTLS) leaves coap: unanswered.`)
+    expect(await failure(5683, '/late')).toBe(late)
+    // It has answered once.
+    const client = await app.connect(`coap://${SERVER}:5683`, { clock: own.clock, timeout: 5000 })
+    await own.clock.runUntil(client.get('/none'))
+    own.network.script = () => 'drop'
+    expect(await own.clock.runUntil(client.get('/').catch(({ message }: Error) => message))).toBe(late)
+    own.network.script = undefined
+    const closing = Promise.all([app.close({ timeout: 0 }), plain.close({ timeout: 0 })])
+    await own.clock.advance(100)
+    await closing
+    await own.close()
+  })
+
   test('opens another session after the server has ended one', async () => {
     const own = await home()
     const { app, client } = await connect(own)

@@ -43,6 +43,8 @@ export interface CoapLinkInit {
   readonly closed: Promise<LinkEnd>
   /** Milliseconds until a request is acknowledged; undefined where the transport below is reliable. */
   readonly requestTimeout?: number
+  /** What to check while nothing at all has come from the server. */
+  silence?(): string | undefined
   /** Breaks a connection whose server does not answer any more; absent over datagrams. */
   lose?(): void
   /** Ends it, and all that waits on it. */
@@ -75,6 +77,10 @@ export class CoapLink implements Link {
       else for (const observation of this.#observations) observation.renew()
     }
     this.#keepAlive = new KeepAlive({ clock: init.clock, interval: init.keepAlive, requester: init.requester, lost })
+  }
+
+  get silence(): string | undefined {
+    return this.#init.silence?.()
   }
 
   async request(message: OutgoingRequest, options: LinkRequestOptions): Promise<LinkAnswer> {

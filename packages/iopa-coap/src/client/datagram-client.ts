@@ -74,6 +74,7 @@ export const openDatagrams = async (init: LinkInit, serve: ServeDatagrams): Prom
     }
   })
   const peer = layer.peer(address, port)!
+  peer.heard = -1
   const requester = new DatagramRequester({ layer, peer, szx: settings.szx, critical: extensions.critical, tokens: protection?.tokens })
   const served = options.serve === undefined ? undefined : serve(options.serve, { channel, layer, requester, peer })
   layer.open(served ?? requester)
@@ -93,6 +94,7 @@ export const openDatagrams = async (init: LinkInit, serve: ServeDatagrams): Prom
     closed,
     // The message layer gives up what is not acknowledged.
     requestTimeout: Number.POSITIVE_INFINITY,
+    silence: () => requester.silence,
     close: async () => {
       served?.close()
       requester.close(channelClosed())

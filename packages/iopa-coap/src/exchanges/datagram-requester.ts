@@ -50,6 +50,12 @@ export class DatagramRequester implements Requester, MessageHandlers {
     peer.pin()
   }
 
+  /** What to check while nothing at all has come from the peer. */
+  get silence(): string | undefined {
+    const { association, heard } = this.#init.peer
+    return association === undefined && heard < 0 ? NOTHING_CAME : undefined
+  }
+
   open(code: number, options: Options, payload: Uint8Array, confirmable: boolean, listener: ResponseListener): OpenRequest {
     const token = listener.token ?? this.#tokens.next(listener.tokenLength)
     const key = tokenKey(token)
@@ -62,6 +68,7 @@ export class DatagramRequester implements Requester, MessageHandlers {
       listener,
       forget,
       heard: () => this.heard?.(),
+      silence: () => this.silence,
       unanswered: () => this.unanswered?.()
     })
     const closed = this.#closed
@@ -132,6 +139,7 @@ interface OpenDatagramRequestInit {
   /** Takes the token out. */
   readonly forget: () => void
   readonly heard: () => void
+  readonly silence: () => string | undefined
   readonly unanswered: () => void
 }
 
@@ -210,8 +218,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
 
   expired(): void {
     this.#confirmable = undefined
-    const isPlain = this.#requester.peer.association === undefined
-    this.fail(answerTimeout(undefined, this.#unheard && isPlain ? NOTHING_CAME : undefined))
+    this.fail(answerTimeout(undefined, this.#init.silence()))
     this.#init.unanswered()
   }
 

@@ -108,7 +108,7 @@ export class Peer {
   readonly maxSzx: number
   readonly maxPayload: number
   readonly duplicates: AnswerRing
-  /** When it was last heard, in seconds of the message layer. */
+  /** When it was last heard, in seconds of the message layer; -1 where nothing has come from a server yet. */
   heard: number
   readonly home: PeerHome
   /** Which list of the table it is in, and where there; 'none' when it has been forgotten. */

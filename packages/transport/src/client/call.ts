@@ -1,4 +1,5 @@
 import type { Clock, TimerHandle } from '../contract/clock.ts'
+import type { Link } from '../contract/link.ts'
 import { answerTimeout } from './failures.ts'
 
 /** Milliseconds for an answer, unless the caller or the protocol says. */
@@ -14,6 +15,7 @@ export class Call {
   #timer: TimerHandle | null = null
   /** While the peer is awaited. */
   #times: { readonly receipt: number; readonly answer: number } | null = null
+  #link: Pick<Link, 'silence'> | undefined
   #reject: ((reason: unknown) => void) | null = null
 
   /** Is one of `calls` until `end`. @throws the reason of a signal that has aborted */
@@ -35,9 +37,10 @@ export class Call {
     return this.#controller.signal.aborted
   }
 
-  /** The peer is awaited from now on: for `receipt` milliseconds at most, and for `answer` once it has received the request. */
-  await(receipt: number, answer: number = receipt): void {
+  /** The peer is awaited from now on: for `receipt` milliseconds at most, and for `answer` once it has received the request on this link. */
+  await(receipt: number, answer: number = receipt, link?: Pick<Link, 'silence'>): void {
     this.#times = { receipt, answer }
+    this.#link = link
     this.#arm(receipt)
   }
 
@@ -52,6 +55,7 @@ export class Call {
   rest(): void {
     this.#disarm()
     this.#times = null
+    this.#link = undefined
   }
 
   /** What `work` comes to; rejects at once when the call aborts. */
@@ -80,7 +84,8 @@ export class Call {
 
   #arm(timeout: number): void {
     this.#disarm()
-    if (Number.isFinite(timeout)) this.#timer = this.#clock.setTimeout(() => this.abort(answerTimeout(timeout)), timeout, { keep: true })
+    const expire = (): void => this.abort(answerTimeout(timeout, this.#link?.silence))
+    if (Number.isFinite(timeout)) this.#timer = this.#clock.setTimeout(expire, timeout, { keep: true })
   }
 
   #disarm(): void {

@@ -113,7 +113,7 @@ export class ClientEngine implements Requester {
       const limit = timeout ?? entry.link.requestTimeout ?? DEFAULT_TIMEOUT
       let streams = false
       try {
-        if (attempt === 1) call.await(limit, timeout ?? DEFAULT_TIMEOUT)
+        if (attempt === 1) call.await(limit, timeout ?? DEFAULT_TIMEOUT, entry.link)
         const answer = await call.run(() => entry.link.request(out, call))
         call.rest()
         if (this.#observations.size > 0 && answer.status < 500) this.#answered(null)

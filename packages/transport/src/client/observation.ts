@@ -138,7 +138,7 @@ export class RemoteObservation implements AsyncIterableIterator<LinkAnswer, unde
       const entry = pool.take() ?? (await pool.acquire(call.signal))
       try {
         const { link } = entry
-        call.await(timeout ?? link.requestTimeout ?? DEFAULT_TIMEOUT, timeout ?? DEFAULT_TIMEOUT)
+        call.await(timeout ?? link.requestTimeout ?? DEFAULT_TIMEOUT, timeout ?? DEFAULT_TIMEOUT, link)
         await call.run(() => link.subscribe(this.#request, this.#sink, { signal: call.signal, resume, awaits: what => call.awaits(what) }))
       } finally {
         pool.release(entry)

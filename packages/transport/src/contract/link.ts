@@ -22,6 +22,8 @@ export interface Link {
   readonly prefix?: string
   /** Milliseconds until a message of a request is acknowledged or answered, unless the caller says; for a protocol whose own retransmission has the last word. 30,000 unless given. */
   readonly requestTimeout?: number
+  /** While nothing at all has come from the peer: a sentence about what to check, which the error of a late answer says. */
+  readonly silence?: string | undefined
   /** Milliseconds for which the peer keeps the link while it is idle, as far as it said; 0 where the link carries nothing more after what it carries now. */
   readonly idleTimeout?: number
   /**
