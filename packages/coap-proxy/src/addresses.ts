@@ -41,7 +41,7 @@ const dotted = (high: number, low: number): string => `${high >> 8}.${high & 255
 const startsWith = (groups: readonly number[], ...prefix: readonly number[]): boolean => prefix.every((group, at) => group === groups[at])
 
 /** One spelling for each address: without zone, in lower case, and as IPv4 where it is a mapped one (RFC 4291 section 2.5.5.2). */
-const canonical = (address: string): string => {
+export const canonicalAddress = (address: string): string => {
   const bare = address.replace(/%.*$/, '').toLowerCase()
   if (isIP(bare) !== 6) return bare
   const text = new URL(`http://[${bare}]`).hostname.slice(1, -1)
@@ -59,7 +59,7 @@ const translated = (address: string): string => {
 
 /** True for an address that targets have to name, and for what is no address. */
 export const isSpecial = (address: string): boolean => {
-  const one = canonical(address)
+  const one = canonicalAddress(address)
   if (isIP(one) === 0) return true
   return [one, translated(one)].some(each => SPECIAL.check(each, familyOf(each)))
 }
@@ -80,7 +80,7 @@ export class Networks {
   }
 
   has(address: string): boolean {
-    const one = canonical(address)
+    const one = canonicalAddress(address)
     if (isIP(one) === 0) return false
     const family = familyOf(one)
     return this.#special.check(one, family) || (!isSpecial(one) && this.#ordinary.check(one, family))
@@ -91,11 +91,11 @@ const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
 
 /** True where one of these listeners of the app is at an address and port. */
 export const isOwnListener = (address: string, port: number, listeners: Iterable<string>): boolean => {
-  const one = canonical(address)
+  const one = canonicalAddress(address)
   for (const text of listeners) {
     const url = URL.canParse(text) ? new URL(text) : undefined
     if (url === undefined || Number(url.port || DEFAULT_PORTS[url.protocol]) !== port) continue
-    const host = canonical(url.hostname.replace(/^\[|\]$/g, ''))
+    const host = canonicalAddress(url.hostname.replace(/^\[|\]$/g, ''))
     if (host === one || (WILDCARDS.has(host) && isOfThisMachine(one))) return true
   }
   return false
@@ -111,4 +111,4 @@ const DEFAULT_PORTS: Readonly<Record<string, number>> = {
 }
 
 const isOfThisMachine = (address: string): boolean =>
-  Object.values(networkInterfaces()).some(list => list?.some(own => canonical(own.address) === address))
+  Object.values(networkInterfaces()).some(list => list?.some(own => canonicalAddress(own.address) === address))

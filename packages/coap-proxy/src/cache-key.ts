@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Bag, Context } from '@iopa/appbuilder'
+import { addressGroup, userKeyOf } from '@iopa/appbuilder/extension'
 import type { StorageKey } from './stored-answers.ts'
 import type { Target } from './targets.ts'
 
@@ -51,7 +52,7 @@ export const cachedRequest = (context: Context, target: Target, request: Bag, bo
   const options: (readonly [number, string])[] = []
   for (const [number, value] of request['coap.Options'] ?? [])
     if (number !== HOP_LIMIT && !isNoCacheKey(number))
-      options.push([number, value instanceof Uint8Array ? Buffer.from(value).toString('hex') : `:${String(value)}`])
+      options.push([number, value instanceof Uint8Array ? Buffer.from(value).toString('hex') : `${typeof value}:${String(value)}`])
   const { 'iopa.Path': path = '/', 'iopa.QueryString': query, 'iopa.ContentType': type } = request
   const parts = [method, target.key, path, query, user, headers.get('accept'), headers.get('content-encoding'), type, options]
   const control = context.headers.getAll('cache-control').join(',')
@@ -59,7 +60,8 @@ export const cachedRequest = (context: Context, target: Target, request: Bag, bo
   return {
     key: body === null ? JSON.stringify(parts) : `${JSON.stringify(parts)}${hash(body)}`,
     resource: resourceOf(target, path),
-    owner: user === '' ? context['server.RemoteAddress'] : user,
+    // Not by claims, credentials or whole IPv6 addresses, of which one peer may have as many as it likes.
+    owner: userKeyOf(context.user) || addressGroup(context['server.RemoteAddress']),
     revalidates: !isCoap && /(?:^|[\s,])(?:no-cache|max-age=0)(?:$|[\s,])/i.test(control),
     passing: !isCoap && /(?:^|[\s,])no-store(?:$|[\s,])/i.test(control),
     isCoap

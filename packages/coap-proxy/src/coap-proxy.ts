@@ -85,6 +85,9 @@ class CoapProxy implements CoapProxyExtension {
     const target = targetOf(scheme, authority)
     if (target === undefined)
       throw new IopaError(400, 'bad-proxy-uri', 'The path names scheme, host and port of a server of CoAP: coap/192.0.2.7:5683.')
+    // One server has one path: what rules say of it must hold for every request that goes there.
+    if (target.authority !== authority)
+      throw new IopaError(400, 'bad-proxy-uri', `The path of that server here is ${this.#prefix}${scheme}/${target.authority}.`)
     // RFC 7252 section 5.7.2: a proxy that is unwilling says so by 5.05, which HTTP has for something else.
     if (!this.#settings.targets.allows(target))
       throw isCoap(context) ? new IopaError(505, 'proxying-refused', NOT_ALLOWED) : new IopaError(403, 'target-not-allowed', NOT_ALLOWED)

@@ -102,6 +102,33 @@ describe('through the proxy', () => {
     await site.close()
   })
 
+  test('a server has one path, whatever its spelling', async () => {
+    const site = await virtualSite({
+      proxy: { targets: ['coap://10.0.0.0/8', 'coap://[2001:db8::]/32', 'coap://*.example'], lookup: async () => SERVER }
+    })
+    const client = await site.connect()
+    for (const spelling of [`${SERVER}:5683`, `${SERVER}:05683`, `${SERVER}:`, SERVER])
+      expect((await ask(site, client, `COAP://${spelling}/state`)).status).toBe(200)
+    expect((await ask(site, client, 'coap://LAMP.example:5683/state')).status).toBe(200)
+    const paths = [
+      `${SERVER}:5683`,
+      `${SERVER}:05683`,
+      '[::ffff:10.0.0.9]',
+      '[::ffff:a00:9]',
+      '[2001:DB8::9]',
+      '[2001:db8:0::9]',
+      'LAMP.example',
+      'lamp.example.'
+    ]
+    for (const spelling of paths) {
+      const { status } = await site.clock.runUntil(client.get(`/hc/coap/${spelling}/state`))
+      expect([spelling, status]).toEqual([spelling, 400])
+    }
+    expect((await ask(site, client, 'coap://[::ffff:10.0.0.9]/state')).status).toBe(400)
+    expect(site.handled.length).toBe(5)
+    await site.close()
+  })
+
   test('a wildcard is looked up by the whole name, which the server gets', async () => {
     const asked: string[] = []
     const lookup = async (host: string) => (asked.push(host), SERVER)
