@@ -4,7 +4,7 @@ import { type AppHandle, type Extension, markFactory } from '@iopa/appbuilder/ex
 import { CAPABILITIES } from '@iopa/constants'
 import { AnswerCache, type AskServer } from './answer-cache.ts'
 import { LargeBody } from './bodies.ts'
-import { cachedRequest, resourceOf } from './cache-key.ts'
+import { accountOf, cachedRequest, madeOf, resourceOf } from './cache-key.ts'
 import { withCredentials } from './credentials.ts'
 import {
   answerFrom,
@@ -21,7 +21,7 @@ import {
 } from './forwarding.ts'
 import { type CoapProxyOptions, type CoapProxySettings, settingsOf } from './options.ts'
 import { Registrations } from './registrations.ts'
-import { type Observe, SharedObservations } from './shared-observations.ts'
+import { type Observe, type Observer, SharedObservations } from './shared-observations.ts'
 import { type Target, targetOf } from './targets.ts'
 import { Upstreams } from './upstreams.ts'
 
@@ -132,8 +132,8 @@ class CoapProxy implements CoapProxyExtension {
     try {
       const answer = await ask()
       refused = answer.status >= 400 && answer.status < 500
-      const made = answer.headers.find(([name]) => name === 'location')?.[1]
-      if (made?.startsWith(base)) cache.changed(resourceOf(target, decodeURI(made.slice(base.length)).replace(/\?.*$/, '')))
+      const made = madeOf(answer, base)
+      if (made !== undefined) cache.changed(resourceOf(target, made))
       return answer
     } finally {
       if (!refused) cache.changed(resourceOf(target, request['iopa.Path'] ?? '/'))
@@ -151,7 +151,7 @@ class CoapProxy implements CoapProxyExtension {
           : { code: newest.code, options: newest.options, payload: newest.body instanceof Uint8Array ? newest.body : NOTHING }
       )
     }
-    return this.#observations.join(key, observing(upstreams, target, request, base), handOn, leave => context.defer(leave))
+    return this.#observations.join(key, observing(upstreams, target, request, base), handOn, observerOf(context))
   }
 
   /** The answer of a shared observation, for a request that observes and for the runs of its notifications. */
@@ -168,7 +168,7 @@ class CoapProxy implements CoapProxyExtension {
         this.#app?.notify(path)
       }
       try {
-        return await this.#observations.join(key, observing(upstreams, target, request, base), changed, leave => context.defer(leave))
+        return await this.#observations.join(key, observing(upstreams, target, request, base), changed, observerOf(context))
       } catch (error) {
         if (isIopaError(error) && error.code === 'proxy-busy') throw error
         failure = error
@@ -180,6 +180,8 @@ class CoapProxy implements CoapProxyExtension {
     throw failure
   }
 }
+
+const observerOf = (context: Context): Observer => ({ account: accountOf(context), leaving: leave => context.defer(leave) })
 
 /** Observes a server with a request. */
 const observing =

@@ -13,8 +13,11 @@ class SharedObservation {
   newest: ForwardedAnswer | undefined
   failure: unknown
   observers = 0
+  /** The one that began it. */
+  readonly account: string
 
-  constructor(observe: Observe, changed: () => void) {
+  constructor(observe: Observe, changed: () => void, account: string) {
+    this.account = account
     this.first = new Promise((resolve, reject) => {
       const take = (answer: ForwardedAnswer): void => {
         const isFirst = this.newest === undefined
@@ -34,10 +37,19 @@ class SharedObservation {
   }
 }
 
+/** Who observes: an account has a share of the places. */
+export interface Observer {
+  readonly account: string
+  /** Called with what the observer does when it leaves. */
+  leaving(leave: () => void): void
+}
+
 /** The observations of servers: one for all observers that ask the same, as long as there is one. */
 export class SharedObservations {
   readonly #most: number
   readonly #byKey = new Map<string, SharedObservation>()
+  /** Observations that an account has begun. */
+  readonly #begun = new Map<string, number>()
 
   constructor(most: number) {
     this.#most = most
@@ -53,24 +65,34 @@ export class SharedObservations {
     return shared?.failure === undefined ? shared?.newest : undefined
   }
 
-  /** Adds an observer, which `leaving` takes off again, and gives it the newest answer. @throws IopaError 503 where there are too many; what the observation fails with */
-  async join(key: string, observe: Observe, changed: () => void, leaving: (leave: () => void) => void): Promise<ForwardedAnswer> {
+  /** Adds an observer, until it leaves, and gives it the newest answer. @throws IopaError 503 where there are too many; what the observation fails with */
+  async join(key: string, observe: Observe, changed: () => void, observer: Observer): Promise<ForwardedAnswer> {
     let shared = this.#byKey.get(key)
     // One that has failed is over: a new observer begins another one.
     if (shared === undefined || shared.failure !== undefined) {
-      if (shared === undefined && this.#byKey.size >= this.#most)
+      if (shared === undefined && !this.#hasPlace(observer.account))
         throw new IopaError(503, 'proxy-busy', 'This proxy observes as many resources as it may; try again later.')
-      shared = new SharedObservation(observe, changed)
+      shared = new SharedObservation(observe, changed, observer.account)
       this.#byKey.set(key, shared)
+      this.#begun.set(shared.account, (this.#begun.get(shared.account) ?? 0) + 1)
     }
     const joined = shared
     joined.observers++
-    leaving(() => {
+    observer.leaving(() => {
       if (--joined.observers > 0) return
       joined.ending.abort()
+      const begun = (this.#begun.get(joined.account) as number) - 1
+      if (begun > 0) this.#begun.set(joined.account, begun)
+      else this.#begun.delete(joined.account)
       if (this.#byKey.get(key) === joined) this.#byKey.delete(key)
     })
     return joined.newest ?? joined.first
+  }
+
+  /** Above half of the places an account may have eight times as many as are free, so that one leaves room for others. */
+  #hasPlace(account: string): boolean {
+    const free = this.#most - this.#byKey.size
+    return free > 0 && (this.#byKey.size < this.#most / 2 || (this.#begun.get(account) ?? 0) < 8 * free)
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 import type { Bag, Client, Context } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
-import { cachedRequest } from '../src/cache-key.ts'
+import { cachedRequest, madeOf } from '../src/cache-key.ts'
 import { targetOf } from '../src/targets.ts'
 import { SERVER, type Site, type SiteOptions, virtualSite } from './virtual-site.ts'
 
@@ -202,4 +202,15 @@ test('peers without a user share by address and IPv6 network, whatever credentia
   expect(requestFrom('10.0.0.7', [['cookie', 'a=1']]).key).not.toBe(requestFrom('10.0.0.7', [['cookie', 'a=2']]).key)
   expect(requestFrom('10.0.0.7', [], { id: 'ann', iat: 1 }).owner).toBe(requestFrom('10.0.0.8', [], { id: 'ann', iat: 2 }).owner)
   expect(requestFrom('10.0.0.7', [], { id: 'ann', realm: 'a' }).owner).not.toBe(requestFrom('10.0.0.7', [], { id: 'ann', realm: 'b' }).owner)
+})
+
+test.each([
+  ['/hc/coap/x/a%2Bb/c?d', '/a+b/c'],
+  ['/hc/coap/x/a%3Fb', '/a?b'],
+  ['/hc/coap/x/%FF', undefined],
+  ['/hc/coap/x%', undefined],
+  ['/hc/coap/xy/a', undefined],
+  ['coap://other/a', undefined]
+])('the Location %s makes what is kept of %s old', (location, made) => {
+  expect(madeOf({ status: 201, code: 65, body: null, headers: [['location', location]], options: [] }, '/hc/coap/x')).toBe(made)
 })
