@@ -101,8 +101,9 @@ class CoapProxy implements CoapProxyExtension {
     try {
       body = await requestBodyOf(context)
       if (body !== null) request['iopa.Body'] = body
+      const account = accountOf(context)
       const ask: AskServer = etag =>
-        upstreams.use(target, async (client, hold) => {
+        upstreams.use(target, account, async (client, hold) => {
           const answer = await client.send(etag === undefined ? request : withTag(request, etag))
           return answerFrom(answer, base, { most, done: hold() })
         })
@@ -151,7 +152,7 @@ class CoapProxy implements CoapProxyExtension {
           : { code: newest.code, options: newest.options, payload: newest.body instanceof Uint8Array ? newest.body : NOTHING }
       )
     }
-    return this.#observations.join(key, observing(upstreams, target, request, base), handOn, observerOf(context))
+    return this.#observations.join(key, observing(upstreams, target, accountOf(context), request, base), handOn, observerOf(context))
   }
 
   /** The answer of a shared observation, for a request that observes and for the runs of its notifications. */
@@ -168,7 +169,7 @@ class CoapProxy implements CoapProxyExtension {
         this.#app?.notify(path)
       }
       try {
-        return await this.#observations.join(key, observing(upstreams, target, request, base), changed, observerOf(context))
+        return await this.#observations.join(key, observing(upstreams, target, accountOf(context), request, base), changed, observerOf(context))
       } catch (error) {
         if (isIopaError(error) && error.code === 'proxy-busy') throw error
         failure = error
@@ -185,9 +186,9 @@ const observerOf = (context: Context): Observer => ({ account: accountOf(context
 
 /** Observes a server with a request. */
 const observing =
-  (upstreams: Upstreams, target: Target, request: Bag, base: string): Observe =>
+  (upstreams: Upstreams, target: Target, account: string, request: Bag, base: string): Observe =>
   (signal, take) =>
-    upstreams.use(target, async client => {
+    upstreams.use(target, account, async client => {
       for await (const answer of client.observe({ ...request, 'iopa.CallCancelled': signal })) take(await answerFrom(answer, base))
     })
 

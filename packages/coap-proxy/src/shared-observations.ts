@@ -1,5 +1,6 @@
 import { IopaError } from '@iopa/appbuilder'
 import type { ForwardedAnswer } from './forwarding.ts'
+import { Shares } from './shares.ts'
 
 /** Begins an observation of a server: its answers until `signal` aborts. */
 export type Observe = (signal: AbortSignal, take: (answer: ForwardedAnswer) => void) => Promise<void>
@@ -46,13 +47,11 @@ export interface Observer {
 
 /** The observations of servers: one for all observers that ask the same, as long as there is one. */
 export class SharedObservations {
-  readonly #most: number
   readonly #byKey = new Map<string, SharedObservation>()
-  /** Observations that an account has begun. */
-  readonly #begun = new Map<string, number>()
+  readonly #shares: Shares
 
   constructor(most: number) {
-    this.#most = most
+    this.#shares = new Shares(most)
   }
 
   get size(): number {
@@ -70,29 +69,21 @@ export class SharedObservations {
     let shared = this.#byKey.get(key)
     // One that has failed is over: a new observer begins another one.
     if (shared === undefined || shared.failure !== undefined) {
-      if (shared === undefined && !this.#hasPlace(observer.account))
+      if (shared === undefined && !this.#shares.hasPlace(observer.account))
         throw new IopaError(503, 'proxy-busy', 'This proxy observes as many resources as it may; try again later.')
       shared = new SharedObservation(observe, changed, observer.account)
       this.#byKey.set(key, shared)
-      this.#begun.set(shared.account, (this.#begun.get(shared.account) ?? 0) + 1)
+      this.#shares.take(shared.account)
     }
     const joined = shared
     joined.observers++
     observer.leaving(() => {
       if (--joined.observers > 0) return
       joined.ending.abort()
-      const begun = (this.#begun.get(joined.account) as number) - 1
-      if (begun > 0) this.#begun.set(joined.account, begun)
-      else this.#begun.delete(joined.account)
+      this.#shares.give(joined.account)
       if (this.#byKey.get(key) === joined) this.#byKey.delete(key)
     })
     return joined.newest ?? joined.first
-  }
-
-  /** Above half of the places an account may have eight times as many as are free, so that one leaves room for others. */
-  #hasPlace(account: string): boolean {
-    const free = this.#most - this.#byKey.size
-    return free > 0 && (this.#byKey.size < this.#most / 2 || (this.#begun.get(account) ?? 0) < 8 * free)
   }
 
   close(): void {
