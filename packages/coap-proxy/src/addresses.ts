@@ -41,7 +41,7 @@ const dotted = (high: number, low: number): string => `${high >> 8}.${high & 255
 const startsWith = (groups: readonly number[], ...prefix: readonly number[]): boolean => prefix.every((group, at) => group === groups[at])
 
 /** One spelling for each address: without zone, in lower case, and as IPv4 where it is a mapped one (RFC 4291 section 2.5.5.2). */
-const canonical = (address: string): string => {
+export const canonicalAddress = (address: string): string => {
   const bare = address.replace(/%.*$/, '').toLowerCase()
   if (isIP(bare) !== 6) return bare
   const text = new URL(`http://[${bare}]`).hostname.slice(1, -1)
@@ -59,31 +59,35 @@ const translated = (address: string): string => {
 
 /** True for an address that targets have to name, and for what is no address. */
 export const isSpecial = (address: string): boolean => {
-  const one = canonical(address)
+  const one = canonicalAddress(address)
   if (isIP(one) === 0) return true
   return [one, translated(one)].some(each => SPECIAL.check(each, familyOf(each)))
 }
 
 /** Networks in CIDR notation. A special address is in one only if that lies within the special network itself: 0.0.0.0/0 names no loopback. */
 export class Networks {
-  readonly #ordinary = new BlockList()
-  readonly #special = new BlockList()
+  // A list of both families takes IPv4 addresses for IPv6 ones: ::/0 would have them all.
+  readonly #ordinary = { ipv4: new BlockList(), ipv6: new BlockList() }
+  readonly #special = { ipv4: new BlockList(), ipv6: new BlockList() }
 
   /** Adds a network; false for what is none. */
-  add(address: string, bits: number): boolean {
-    const family = isIP(address)
-    if (family === 0 || !Number.isInteger(bits) || bits < 0 || bits > (family === 4 ? 32 : 128)) return false
+  add(given: string, length: number): boolean {
+    const version = isIP(given)
+    if (version === 0 || !Number.isInteger(length) || length < 0 || length > (version === 4 ? 32 : 128)) return false
+    const one = canonicalAddress(given)
+    const isMapped = version === 6 && familyOf(one) === 'ipv4' && length >= 96
+    const [address, bits] = isMapped ? [one, length - 96] : [given, length]
     const isNamed = SPECIAL_NETWORKS.some(([special, least]) => bits >= least && listOf([[special, least]]).check(address, familyOf(address)))
-    const list = isNamed ? this.#special : this.#ordinary
-    list.addSubnet(address, bits, family === 4 ? 'ipv4' : 'ipv6')
+    const lists = isNamed ? this.#special : this.#ordinary
+    lists[familyOf(address)].addSubnet(address, bits, familyOf(address))
     return true
   }
 
   has(address: string): boolean {
-    const one = canonical(address)
+    const one = canonicalAddress(address)
     if (isIP(one) === 0) return false
     const family = familyOf(one)
-    return this.#special.check(one, family) || (!isSpecial(one) && this.#ordinary.check(one, family))
+    return this.#special[family].check(one, family) || (!isSpecial(one) && this.#ordinary[family].check(one, family))
   }
 }
 
@@ -91,12 +95,12 @@ const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
 
 /** True where one of these listeners of the app is at an address and port. */
 export const isOwnListener = (address: string, port: number, listeners: Iterable<string>): boolean => {
-  const one = canonical(address)
+  const one = canonicalAddress(address)
   for (const text of listeners) {
     const url = URL.canParse(text) ? new URL(text) : undefined
     if (url === undefined || Number(url.port || DEFAULT_PORTS[url.protocol]) !== port) continue
-    const host = canonical(url.hostname.replace(/^\[|\]$/g, ''))
-    if (host === one || (WILDCARDS.has(host) && isOfThisMachine(one))) return true
+    const host = canonicalAddress(url.hostname.replace(/^\[|\]$/g, ''))
+    if (host === one || WILDCARDS.has(one) || (WILDCARDS.has(host) && isOfThisMachine(one))) return true
   }
   return false
 }
@@ -110,5 +114,6 @@ const DEFAULT_PORTS: Readonly<Record<string, number>> = {
   'https:': 443
 }
 
+// All of 127.0.0.0/8 leads here, and no interface names more than one of it.
 const isOfThisMachine = (address: string): boolean =>
-  Object.values(networkInterfaces()).some(list => list?.some(own => canonical(own.address) === address))
+  address.startsWith('127.') || Object.values(networkInterfaces()).some(list => list?.some(own => canonicalAddress(own.address) === address))

@@ -124,6 +124,15 @@ export class BodyInTurn implements RandomAccessBody {
     return this.#body
   }
 
+  /** True where nothing comes after what was read. */
+  async #isOver(): Promise<boolean> {
+    for (;;) {
+      const step = await this.#body.next()
+      if (step.done === true) return true
+      if (step.value.length > 0) return false
+    }
+  }
+
   async #read(start: number, end: number): Promise<Uint8Array> {
     if (start < this.#start) throw lost('This part of the answer is not kept any more; send the request again.')
     while (this.#start + this.#kept.length < end) {
@@ -134,6 +143,9 @@ export class BodyInTurn implements RandomAccessBody {
       this.#kept = kept.subarray(gone)
       this.#start += gone
     }
+    // What the server says of the size is a guess (RFC 7959 section 4): a part of the answer must not pass for the whole.
+    if (end >= this.size && (this.#start + this.#kept.length > this.size || !(await this.#isOver())))
+      throw lost('The answer of the server is longer than it has said.')
     return this.#kept.subarray(start - this.#start, end - this.#start)
   }
 }

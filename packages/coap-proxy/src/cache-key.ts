@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Bag, Context } from '@iopa/appbuilder'
+import { addressGroup, userKeyOf } from '@iopa/appbuilder/extension'
+import { decodePath } from '@iopa/transport'
+import type { ForwardedAnswer } from './forwarding.ts'
 import type { StorageKey } from './stored-answers.ts'
 import type { Target } from './targets.ts'
 
@@ -33,6 +36,24 @@ const userOf = (context: Context): string | undefined => {
 
 const hash = (content: string | Uint8Array): string => createHash('sha256').update(content).digest('base64')
 
+/**
+ * Who a request counts for where bounds are shared out: the user, otherwise the address or its network. Not the claims, credentials or whole IPv6 address,
+ * of which one peer may have as many as it likes.
+ */
+export const accountOf = (context: Context): string => userKeyOf(context.user) || addressGroup(context['server.RemoteAddress'])
+
+/** The path of what a request has made at its server, from the Location here; undefined where there is none. */
+export const madeOf = (answer: ForwardedAnswer, base: string): string | undefined => {
+  const location = answer.headers.find(([name]) => name === 'location')?.[1]
+  if (location?.startsWith(`${base}/`) !== true) return undefined
+  try {
+    return decodePath(location.slice(base.length).replace(/[?#].*$/, ''))
+  } catch {
+    // It is no path that can be asked for here.
+    return undefined
+  }
+}
+
 /** The server and the path of a request. */
 export const resourceOf = (target: Target, path: string): string => `${target.key}${path}`
 
@@ -51,7 +72,7 @@ export const cachedRequest = (context: Context, target: Target, request: Bag, bo
   const options: (readonly [number, string])[] = []
   for (const [number, value] of request['coap.Options'] ?? [])
     if (number !== HOP_LIMIT && !isNoCacheKey(number))
-      options.push([number, value instanceof Uint8Array ? Buffer.from(value).toString('hex') : `:${String(value)}`])
+      options.push([number, value instanceof Uint8Array ? Buffer.from(value).toString('hex') : `${typeof value}:${String(value)}`])
   const { 'iopa.Path': path = '/', 'iopa.QueryString': query, 'iopa.ContentType': type } = request
   const parts = [method, target.key, path, query, user, headers.get('accept'), headers.get('content-encoding'), type, options]
   const control = context.headers.getAll('cache-control').join(',')
@@ -59,7 +80,7 @@ export const cachedRequest = (context: Context, target: Target, request: Bag, bo
   return {
     key: body === null ? JSON.stringify(parts) : `${JSON.stringify(parts)}${hash(body)}`,
     resource: resourceOf(target, path),
-    owner: user === '' ? context['server.RemoteAddress'] : user,
+    owner: accountOf(context),
     revalidates: !isCoap && /(?:^|[\s,])(?:no-cache|max-age=0)(?:$|[\s,])/i.test(control),
     passing: !isCoap && /(?:^|[\s,])no-store(?:$|[\s,])/i.test(control),
     isCoap

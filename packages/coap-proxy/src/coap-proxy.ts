@@ -4,7 +4,7 @@ import { type AppHandle, type Extension, markFactory } from '@iopa/appbuilder/ex
 import { CAPABILITIES } from '@iopa/constants'
 import { AnswerCache, type AskServer } from './answer-cache.ts'
 import { LargeBody } from './bodies.ts'
-import { cachedRequest, resourceOf } from './cache-key.ts'
+import { accountOf, cachedRequest, madeOf, resourceOf } from './cache-key.ts'
 import { withCredentials } from './credentials.ts'
 import {
   answerFrom,
@@ -21,7 +21,7 @@ import {
 } from './forwarding.ts'
 import { type CoapProxyOptions, type CoapProxySettings, settingsOf } from './options.ts'
 import { Registrations } from './registrations.ts'
-import { type Observe, SharedObservations } from './shared-observations.ts'
+import { type Observe, type Observer, SharedObservations } from './shared-observations.ts'
 import { type Target, targetOf } from './targets.ts'
 import { Upstreams } from './upstreams.ts'
 
@@ -85,6 +85,9 @@ class CoapProxy implements CoapProxyExtension {
     const target = targetOf(scheme, authority)
     if (target === undefined)
       throw new IopaError(400, 'bad-proxy-uri', 'The path names scheme, host and port of a server of CoAP: coap/192.0.2.7:5683.')
+    // One server has one path: what rules say of it must hold for every request that goes there.
+    if (target.authority !== authority)
+      throw new IopaError(400, 'bad-proxy-uri', `The path of that server here is ${this.#prefix}${scheme}/${target.authority}.`)
     // RFC 7252 section 5.7.2: a proxy that is unwilling says so by 5.05, which HTTP has for something else.
     if (!this.#settings.targets.allows(target))
       throw isCoap(context) ? new IopaError(505, 'proxying-refused', NOT_ALLOWED) : new IopaError(403, 'target-not-allowed', NOT_ALLOWED)
@@ -98,8 +101,9 @@ class CoapProxy implements CoapProxyExtension {
     try {
       body = await requestBodyOf(context)
       if (body !== null) request['iopa.Body'] = body
+      const account = accountOf(context)
       const ask: AskServer = etag =>
-        upstreams.use(target, async (client, hold) => {
+        upstreams.use(target, account, async (client, hold) => {
           const answer = await client.send(etag === undefined ? request : withTag(request, etag))
           return answerFrom(answer, base, { most, done: hold() })
         })
@@ -129,8 +133,8 @@ class CoapProxy implements CoapProxyExtension {
     try {
       const answer = await ask()
       refused = answer.status >= 400 && answer.status < 500
-      const made = answer.headers.find(([name]) => name === 'location')?.[1]
-      if (made?.startsWith(base)) cache.changed(resourceOf(target, decodeURI(made.slice(base.length)).replace(/\?.*$/, '')))
+      const made = madeOf(answer, base)
+      if (made !== undefined) cache.changed(resourceOf(target, made))
       return answer
     } finally {
       if (!refused) cache.changed(resourceOf(target, request['iopa.Path'] ?? '/'))
@@ -148,7 +152,7 @@ class CoapProxy implements CoapProxyExtension {
           : { code: newest.code, options: newest.options, payload: newest.body instanceof Uint8Array ? newest.body : NOTHING }
       )
     }
-    return this.#observations.join(key, observing(upstreams, target, request, base), handOn, leave => context.defer(leave))
+    return this.#observations.join(key, observing(upstreams, target, accountOf(context), request, base), handOn, observerOf(context))
   }
 
   /** The answer of a shared observation, for a request that observes and for the runs of its notifications. */
@@ -165,7 +169,7 @@ class CoapProxy implements CoapProxyExtension {
         this.#app?.notify(path)
       }
       try {
-        return await this.#observations.join(key, observing(upstreams, target, request, base), changed, leave => context.defer(leave))
+        return await this.#observations.join(key, observing(upstreams, target, accountOf(context), request, base), changed, observerOf(context))
       } catch (error) {
         if (isIopaError(error) && error.code === 'proxy-busy') throw error
         failure = error
@@ -178,11 +182,13 @@ class CoapProxy implements CoapProxyExtension {
   }
 }
 
+const observerOf = (context: Context): Observer => ({ account: accountOf(context), leaving: leave => context.defer(leave) })
+
 /** Observes a server with a request. */
 const observing =
-  (upstreams: Upstreams, target: Target, request: Bag, base: string): Observe =>
+  (upstreams: Upstreams, target: Target, account: string, request: Bag, base: string): Observe =>
   (signal, take) =>
-    upstreams.use(target, async client => {
+    upstreams.use(target, account, async client => {
       for await (const answer of client.observe({ ...request, 'iopa.CallCancelled': signal })) take(await answerFrom(answer, base))
     })
 

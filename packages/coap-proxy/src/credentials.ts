@@ -15,11 +15,17 @@ export type CredentialsFor = (target: string, context: Context) => TargetCredent
 /** The request with the credentials for its server. */
 export const withCredentials = async (request: Bag, target: Target, context: Context, credentials: CredentialsFor | undefined): Promise<Bag> => {
   const given = await credentials?.(target.key, context)
-  if (given === undefined) return request
+  if (given === undefined || given === null) return request
   const { query = '', options = [] } = given
+  // What the user sends under the name of a credential would be taken for it by a server that reads the first one.
+  const [names, numbers] = [new Set(query.split('&').map(nameOf)), new Set(options.map(([number]) => number))]
+  const parts = (request['iopa.QueryString'] ?? '').split('&').filter(part => part !== '' && (query === '' || !names.has(nameOf(part))))
   return {
     ...request,
-    'iopa.QueryString': [request['iopa.QueryString'], query].filter(part => part).join('&'),
-    'coap.Options': [...(request['coap.Options'] ?? []), ...options]
+    'iopa.QueryString': [...parts, query].filter(part => part).join('&'),
+    'coap.Options': [...(request['coap.Options'] ?? []).filter(([number]) => !numbers.has(number)), ...options]
   }
 }
+
+/** The name of a part of a query, as a server reads it. */
+const nameOf = (part: string): string => [...new URLSearchParams(part).keys()][0] ?? ''

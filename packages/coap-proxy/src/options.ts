@@ -27,13 +27,13 @@ export interface CoapProxyOptions {
   readonly path?: string
   /** How many proxies a request may pass that does not say, from 1 to 255; 16 unless given (RFC 8768). */
   readonly hopLimit?: number
-  /** Most servers with a connection at once; 64 unless given. */
+  /** Most servers with a connection at once, shared out to users and addresses; 64 unless given. */
   readonly connections?: number
   /** Milliseconds after which a connection that nothing uses is closed, and its name is looked up again; 60,000 unless given. */
   readonly idleTimeout?: number
-  /** Milliseconds to connect, and for each request; as `connect()` of the client unless given. */
+  /** Milliseconds to find a name, to connect, and for each request; as `connect()` of the client unless given. */
   readonly timeout?: number
-  /** Most observations of servers at once; 1,000 unless given. */
+  /** Most observations of servers at once, shared out to users and addresses; 1,000 unless given. */
   readonly observations?: number
   /** Most bytes of an answer, which is passed on while it comes; 64 MiB unless given. */
   readonly largestAnswer?: number

@@ -1,5 +1,6 @@
 import { IopaError } from '@iopa/appbuilder'
 import type { ForwardedAnswer } from './forwarding.ts'
+import { Shares } from './shares.ts'
 
 /** Begins an observation of a server: its answers until `signal` aborts. */
 export type Observe = (signal: AbortSignal, take: (answer: ForwardedAnswer) => void) => Promise<void>
@@ -13,8 +14,11 @@ class SharedObservation {
   newest: ForwardedAnswer | undefined
   failure: unknown
   observers = 0
+  /** The one that began it. */
+  readonly account: string
 
-  constructor(observe: Observe, changed: () => void) {
+  constructor(observe: Observe, changed: () => void, account: string) {
+    this.account = account
     this.first = new Promise((resolve, reject) => {
       const take = (answer: ForwardedAnswer): void => {
         const isFirst = this.newest === undefined
@@ -34,13 +38,20 @@ class SharedObservation {
   }
 }
 
+/** Who observes: an account has a share of the places. */
+export interface Observer {
+  readonly account: string
+  /** Called with what the observer does when it leaves. */
+  leaving(leave: () => void): void
+}
+
 /** The observations of servers: one for all observers that ask the same, as long as there is one. */
 export class SharedObservations {
-  readonly #most: number
   readonly #byKey = new Map<string, SharedObservation>()
+  readonly #shares: Shares
 
   constructor(most: number) {
-    this.#most = most
+    this.#shares = new Shares(most)
   }
 
   get size(): number {
@@ -53,21 +64,23 @@ export class SharedObservations {
     return shared?.failure === undefined ? shared?.newest : undefined
   }
 
-  /** Adds an observer, which `leaving` takes off again, and gives it the newest answer. @throws IopaError 503 where there are too many; what the observation fails with */
-  async join(key: string, observe: Observe, changed: () => void, leaving: (leave: () => void) => void): Promise<ForwardedAnswer> {
+  /** Adds an observer, until it leaves, and gives it the newest answer. @throws IopaError 503 where there are too many; what the observation fails with */
+  async join(key: string, observe: Observe, changed: () => void, observer: Observer): Promise<ForwardedAnswer> {
     let shared = this.#byKey.get(key)
     // One that has failed is over: a new observer begins another one.
     if (shared === undefined || shared.failure !== undefined) {
-      if (shared === undefined && this.#byKey.size >= this.#most)
+      if (shared === undefined && !this.#shares.hasPlace(observer.account))
         throw new IopaError(503, 'proxy-busy', 'This proxy observes as many resources as it may; try again later.')
-      shared = new SharedObservation(observe, changed)
+      shared = new SharedObservation(observe, changed, observer.account)
       this.#byKey.set(key, shared)
+      this.#shares.take(shared.account)
     }
     const joined = shared
     joined.observers++
-    leaving(() => {
+    observer.leaving(() => {
       if (--joined.observers > 0) return
       joined.ending.abort()
+      this.#shares.give(joined.account)
       if (this.#byKey.get(key) === joined) this.#byKey.delete(key)
     })
     return joined.newest ?? joined.first

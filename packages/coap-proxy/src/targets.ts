@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { optionError } from '@iopa/appbuilder/extension'
-import { Networks } from './addresses.ts'
+import { canonicalAddress, Networks } from './addresses.ts'
 
 /** A server that requests go to. */
 export interface Target {
@@ -11,6 +11,8 @@ export interface Target {
   readonly port: number
   /** True for an address, false for a name. */
   readonly literal: boolean
+  /** Host and port as they are spelled in a path: without the port that the scheme has by itself. */
+  readonly authority: string
   /** Scheme, host and port: one target has one. */
   readonly key: string
 }
@@ -19,17 +21,21 @@ const DEFAULT_PORT: Readonly<Record<string, number>> = { coap: 5683, 'coap+tcp':
 const HOST_AND_PORT = /^(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9](?:[a-z0-9._-]{0,253}[a-z0-9])?))(?::(\d{1,5}))?$/
 
 /** Reads scheme and authority; undefined for what names no server of CoAP. */
-export const targetOf = (scheme: string, authority: string): Target | undefined => {
+export const targetOf = (scheme: string, text: string): Target | undefined => {
   const standard = Object.hasOwn(DEFAULT_PORT, scheme) ? DEFAULT_PORT[scheme] : undefined
-  const [, address, name, digits] = HOST_AND_PORT.exec(authority.toLowerCase()) ?? []
+  const [, address, name, digits] = HOST_AND_PORT.exec(text.toLowerCase()) ?? []
   const given = address ?? name
   if (standard === undefined || given === undefined) return undefined
   const port = digits === undefined ? standard : Number(digits)
   const version = isIP(given)
   if (port < 1 || port > 65_535 || (address !== undefined && version !== 6)) return undefined
   // One IPv6 address has many spellings.
-  const host = version === 6 ? new URL(`http://[${given}]`).hostname.slice(1, -1) : given
-  return { scheme, host, port, literal: version !== 0, key: `${scheme}://${version === 6 ? `[${host}]` : host}:${port}` }
+  const hostname = version === 6 ? new URL(`http://[${given}]`).hostname : given
+  // An IPv4 address has one name here, by which rules for paths know it.
+  if (hostname.startsWith('[::ffff:') && isIP(canonicalAddress(hostname.slice(1, -1))) === 4) return undefined
+  const host = version === 6 ? hostname.slice(1, -1) : hostname
+  const authority = port === standard ? hostname : `${hostname}:${port}`
+  return { scheme, host, port, literal: version !== 0, authority, key: `${scheme}://${hostname}:${port}` }
 }
 
 /** Servers that one entry of `targets` stands for. */

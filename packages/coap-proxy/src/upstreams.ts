@@ -1,13 +1,17 @@
 import { IopaError, isIopaError } from '@iopa/appbuilder'
 import type { Client, Clock, TimerHandle } from '@iopa/transport'
+import { withinTime } from '@iopa/transport/host'
 import { isOwnListener, isSpecial } from './addresses.ts'
 import type { CoapProxySettings } from './options.ts'
+import { Shares } from './shares.ts'
 import type { Target } from './targets.ts'
 
 /** A connection to a target, pinned to the address that its name had when it was opened. */
 class Upstream {
   readonly client: Promise<Client>
   uses = 0
+  /** Whose share it takes while it is in use. */
+  account = ''
   idle: TimerHandle | undefined
 
   constructor(client: Promise<Client>) {
@@ -27,10 +31,12 @@ export interface UpstreamsInit
 export class Upstreams {
   readonly #init: UpstreamsInit
   readonly #byKey = new Map<string, Upstream>()
+  readonly #shares: Shares
   #closed = false
 
   constructor(init: UpstreamsInit) {
     this.#init = init
+    this.#shares = new Shares(init.connections)
   }
 
   get size(): number {
@@ -38,18 +44,26 @@ export class Upstreams {
   }
 
   /**
-   * Runs `work` with the client of a target; `hold` keeps the connection in use beyond that, until what it gives is called.
+   * Runs `work` for an account with the client of a target; `hold` keeps the connection in use beyond that, until what it gives is called.
    * @throws IopaError 502 where it cannot be reached, 503 where there are too many
    */
-  async use<T>(target: Target, work: (client: Client, hold: () => () => void) => Promise<T>): Promise<T> {
+  async use<T>(target: Target, account: string, work: (client: Client, hold: () => () => void) => Promise<T>): Promise<T> {
+    const known = this.#byKey.get(target.key)
+    if ((known === undefined || known.uses === 0) && !this.#shares.hasPlace(account)) throw busy()
     const upstream = this.#find(target)
+    if (upstream.uses === 0) {
+      upstream.account = account
+      this.#shares.take(account)
+    }
     const hold = (): (() => void) => {
       let held = true
       upstream.uses++
       return () => {
         if (!held) return
         held = false
-        if (--upstream.uses === 0) this.#rest(target.key, upstream)
+        if (--upstream.uses > 0) return
+        this.#shares.give(upstream.account)
+        this.#rest(target.key, upstream)
       }
     }
     const release = hold()
@@ -83,9 +97,9 @@ export class Upstreams {
   }
 
   async #open(target: Target): Promise<Client> {
-    const { client, lookup, timeout } = this.#init
+    const { client, timeout } = this.#init
     const { scheme, host, port, literal } = target
-    const address = literal ? host : await addressFor(host, lookup)
+    const address = literal ? host : await addressFor(host, this.#init)
     if (!this.#mayReach(target, address))
       throw new IopaError(
         403,
@@ -110,7 +124,7 @@ export class Upstreams {
       void this.#drop(key, upstream)
       return
     }
-    throw new IopaError(503, 'proxy-busy', 'This proxy has connections to as many servers as it may; try again later.')
+    throw busy()
   }
 
   #rest(key: string, upstream: Upstream): void {
@@ -135,9 +149,17 @@ export class Upstreams {
   }
 }
 
-const addressFor = async (host: string, lookup: (host: string) => Promise<string>): Promise<string> => {
+const busy = (): IopaError => new IopaError(503, 'proxy-busy', 'This proxy has connections to as many servers as it may; try again later.')
+
+/** Milliseconds to find an address, unless `timeout` says so. */
+const LOOKUP_TIME = 30_000
+
+const addressFor = async (host: string, { lookup, clock, timeout = LOOKUP_TIME }: UpstreamsInit): Promise<string> => {
   try {
-    return await lookup(host)
+    // Every request for the name waits for this.
+    const found = lookup(host)
+    if (!(await withinTime(clock, timeout, found))) throw new IopaError(504, 'timeout', 'The name of this target was not found in time.')
+    return await found
   } catch (cause) {
     if (isIopaError(cause)) throw cause
     throw new IopaError(502, 'upstream-failed', 'The name of this target has no address.', { cause })

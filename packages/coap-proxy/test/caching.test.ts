@@ -1,5 +1,7 @@
-import type { Bag, Client } from '@iopa/appbuilder'
+import type { Bag, Client, Context } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
+import { cachedRequest, madeOf } from '../src/cache-key.ts'
+import { targetOf } from '../src/targets.ts'
 import { SERVER, type Site, type SiteOptions, virtualSite } from './virtual-site.ts'
 
 const site = (options: SiteOptions = {}) => virtualSite({ ...options, proxy: { cache: {}, ...options.proxy } })
@@ -182,4 +184,33 @@ test('bytes are bounded, and an answer that is large in them is not kept', async
   expect((await ask(here, client, '/state', { 'iopa.QueryString': 'at=14' }))[3]).toBe(0)
   expect((await ask(here, client, '/state', { 'iopa.QueryString': 'at=0' }))[3]).toBe(1)
   await here.close()
+})
+
+test('peers without a user share by address and IPv6 network, whatever credentials and addresses they make up', async () => {
+  const requestFrom = (address: string, fields: readonly (readonly [string, string])[] = [], user?: object) => {
+    const headers = {
+      getAll: (name: string) => fields.filter(([other]) => other === name).map(([, value]) => value),
+      get: () => undefined,
+      has: () => false
+    }
+    const context = { headers, user, 'server.RemoteAddress': address, 'iopa.Scheme': 'http' } as unknown as Context
+    const target = targetOf('coap', SERVER)
+    return cachedRequest(context, target!, { 'iopa.Headers': [] as unknown as NonNullable<Bag['iopa.Headers']>, 'iopa.Path': '/' }, null)!
+  }
+  expect(requestFrom('2001:db8::1').owner).toBe(requestFrom('2001:db8::2').owner)
+  expect(requestFrom('10.0.0.7', [['cookie', 'a=1']]).owner).toBe(requestFrom('10.0.0.7', [['authorization', 'Bearer x']]).owner)
+  expect(requestFrom('10.0.0.7', [['cookie', 'a=1']]).key).not.toBe(requestFrom('10.0.0.7', [['cookie', 'a=2']]).key)
+  expect(requestFrom('10.0.0.7', [], { id: 'ann', iat: 1 }).owner).toBe(requestFrom('10.0.0.8', [], { id: 'ann', iat: 2 }).owner)
+  expect(requestFrom('10.0.0.7', [], { id: 'ann', realm: 'a' }).owner).not.toBe(requestFrom('10.0.0.7', [], { id: 'ann', realm: 'b' }).owner)
+})
+
+test.each([
+  ['/hc/coap/x/a%2Bb/c?d', '/a+b/c'],
+  ['/hc/coap/x/a%3Fb', '/a?b'],
+  ['/hc/coap/x/%FF', undefined],
+  ['/hc/coap/x%', undefined],
+  ['/hc/coap/xy/a', undefined],
+  ['coap://other/a', undefined]
+])('the Location %s makes what is kept of %s old', (location, made) => {
+  expect(madeOf({ status: 201, code: 65, body: null, headers: [['location', location]], options: [] }, '/hc/coap/x')).toBe(made)
 })

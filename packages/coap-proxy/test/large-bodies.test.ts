@@ -4,7 +4,7 @@ import { coapProxy, type UpstreamClient } from '@iopa/coap-proxy'
 import { http } from '@iopa/http'
 import { router } from '@iopa/router'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { LargeBody, passedOn } from '../src/bodies.ts'
+import { BodyInTurn, LargeBody, passedOn } from '../src/bodies.ts'
 
 const MIB = 1024 * 1024
 // 5 MiB in the long run.
@@ -165,4 +165,16 @@ describe('passedOn', () => {
       })()
     ).rejects.toMatchObject({ status: 502, code: 'received-too-large' })
   })
+})
+
+test.each([
+  [130_000, 'longer'],
+  [190_000, 'shorter']
+])('an answer of 150,000 bytes that says %i fails at its end, and is not given in part', async (size, word) => {
+  const parts = (async function* () {
+    for (let at = 0; at < 5; at++) yield new Uint8Array(30_000)
+  })()
+  const body = new BodyInTurn((await passedOn(parts)) as LargeBody, size)
+  for (let start = 0; start + 10_000 < Math.min(size, 150_000); start += 10_000) expect((await body.read(start, start + 10_000)).length).toBe(10_000)
+  await expect(body.read(size - 10_000, size)).rejects.toMatchObject({ status: 502, detail: expect.stringContaining(word) })
 })

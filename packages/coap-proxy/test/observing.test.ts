@@ -1,5 +1,6 @@
 import type { Client } from '@iopa/appbuilder'
 import { expect, test } from 'vitest'
+import { SharedObservations } from '../src/shared-observations.ts'
 import { PROXY, SERVER, virtualSite } from './virtual-site.ts'
 
 const PATH = `/hc/coap/${SERVER}/state`
@@ -87,4 +88,24 @@ test('bounds observations of servers', async () => {
   await site.clock.runUntil(() => two.got.length === 1)
   expect(two.got[0]).toMatch(/^503/)
   await site.close()
+})
+
+test('shares out its observations: one client leaves room for others', async () => {
+  const observations = new SharedObservations(16)
+  const endless = () => new Promise<void>(() => undefined)
+  const leaves: (() => void)[] = []
+  let number = 0
+  const refused = async (account: string) => {
+    const first = observations.join(`${++number}`, endless, () => undefined, { account, leaving: leave => void leaves.push(leave) })
+    return Promise.race([first.then(() => false).catch(() => true), new Promise<boolean>(resolve => setImmediate(() => resolve(false)))])
+  }
+  const took = async (account: string) => {
+    let count = 0
+    while (count < 20 && !(await refused(account))) count++
+    return count
+  }
+  expect(await took('flood')).toBe(15)
+  expect(await took('honest')).toBe(1)
+  for (const leave of leaves) leave()
+  expect([observations.size, await took('flood')]).toEqual([0, 15])
 })

@@ -1,6 +1,6 @@
 import type { Bag, Client } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
-import { isSpecial } from '../src/addresses.ts'
+import { isOwnListener, isSpecial, Networks } from '../src/addresses.ts'
 import { Targets, targetOf } from '../src/targets.ts'
 import { PROXY, SERVER, type Site, virtualSite } from './virtual-site.ts'
 
@@ -44,7 +44,9 @@ describe('an entry of targets', () => {
     ['coap://[::]/0', 'coap://[::ffff:127.0.0.1]'],
     ['coap://[::]/0', 'coap://[64:ff9b::127.0.0.1]'],
     ['coap://127.0.0.1', 'coap://[::ffff:127.0.0.1]'],
-    ['coap://[::]/0', 'coap://[ff02::fd]']
+    ['coap://[::]/0', 'coap://[ff02::fd]'],
+    ['coap://[::]/0', 'coap://10.0.0.9'],
+    ['coap://[::]/64', 'coap://10.0.0.9']
   ])('%s does not allow %s', (entry, uri) => expect(allows(entry, uri)).toBe(false))
 
   test.each([
@@ -92,6 +94,27 @@ test.each(['10.0.0.9', '192.0.2.7', '2001:db8::1', 'fd00::1', '64:ff9b::192.0.2.
   address => expect(isSpecial(address)).toBe(false)
 )
 
+test.each([
+  ['::ffff:0:0', 96, '10.0.0.9', '127.0.0.1'],
+  ['::ffff:10.0.0.0', 104, '::ffff:10.0.0.9', '11.0.0.1'],
+  ['::ffff:127.0.0.0', 104, '127.0.0.1', '10.0.0.9'],
+  ['::', 0, '2001:db8::1', '10.0.0.9'],
+  ['10.0.0.77', 31, '10.0.0.76', '10.0.0.78'],
+  ['0.0.0.0', 0, '::ffff:10.0.0.9', '2001:db8::1']
+])('the network %s/%i has %s, and not %s', (address, bits, inside, outside) => {
+  const networks = new Networks()
+  expect(networks.add(address, bits)).toBe(true)
+  expect([networks.has(inside), networks.has(outside)]).toEqual([true, false])
+})
+
+test.each([
+  ['127.0.0.2', 'coap://0.0.0.0:5683', true],
+  ['127.0.0.2', 'coap://127.0.0.1:5683', false],
+  ['0.0.0.0', 'coap://127.0.0.1:5683', true],
+  ['::ffff:127.0.0.1', 'coap://127.0.0.1', true],
+  ['10.0.0.9', 'coap://10.0.0.9:5684', false]
+])('%s port 5683 leads to the listener %s: %s', (address, listener, expected) => expect(isOwnListener(address, 5683, [listener])).toBe(expected))
+
 describe('through the proxy', () => {
   test('a range does not reach the proxy itself, by address or by name', async () => {
     const site = await virtualSite({ proxy: { targets: ['coap://10.0.0.0/8', 'coap://*.example'], lookup: async () => PROXY } })
@@ -99,6 +122,33 @@ describe('through the proxy', () => {
     expect((await ask(site, client, `coap://${SERVER}/state`)).status).toBe(200)
     expect((await ask(site, client, `coap://${PROXY}/state`)).status).toBe(403)
     expect((await ask(site, client, 'coap://proxy.example/state')).status).toBe(403)
+    await site.close()
+  })
+
+  test('a server has one path, whatever its spelling', async () => {
+    const site = await virtualSite({
+      proxy: { targets: ['coap://10.0.0.0/8', 'coap://[2001:db8::]/32', 'coap://*.example'], lookup: async () => SERVER }
+    })
+    const client = await site.connect()
+    for (const spelling of [`${SERVER}:5683`, `${SERVER}:05683`, `${SERVER}:`, SERVER])
+      expect((await ask(site, client, `COAP://${spelling}/state`)).status).toBe(200)
+    expect((await ask(site, client, 'coap://LAMP.example:5683/state')).status).toBe(200)
+    const paths = [
+      `${SERVER}:5683`,
+      `${SERVER}:05683`,
+      '[::ffff:10.0.0.9]',
+      '[::ffff:a00:9]',
+      '[2001:DB8::9]',
+      '[2001:db8:0::9]',
+      'LAMP.example',
+      'lamp.example.'
+    ]
+    for (const spelling of paths) {
+      const { status } = await site.clock.runUntil(client.get(`/hc/coap/${spelling}/state`))
+      expect([spelling, status]).toEqual([spelling, 400])
+    }
+    expect((await ask(site, client, 'coap://[::ffff:10.0.0.9]/state')).status).toBe(400)
+    expect(site.handled.length).toBe(5)
     await site.close()
   })
 
@@ -157,6 +207,25 @@ describe('credentials', () => {
     await ask(site, client, 'coap://sensor.example/state?a=b')
     expect(site.handled[1]!.path).toBe('GET /state?a=b')
     expect(asked).toEqual([`coap://${SERVER}:5683`, 'coap://sensor.example:5683'])
+    await site.close()
+  })
+
+  test('replace what a user sends under their names', async () => {
+    const credentials = () => ({ query: 'user=ann&key=4711', options: [[2048, 'token'] as const] })
+    const site = await virtualSite({ proxy: { credentials } })
+    const client = await site.connect()
+    const options = [
+      [35, `coap://${SERVER}/state?user=root&a=b&us%65r=root&user`],
+      [2048, Uint8Array.of(1)],
+      [2052, Uint8Array.of(2)]
+    ] as const
+    await ask(site, client, '', { 'coap.Options': options })
+    expect(site.handled[0]!.path).toBe('GET /state?a=b&user=ann&key=4711')
+    const sent = site.handled[0]!.options.filter(([number]) => number >= 2048).map(([number, value]) => [number, value.length])
+    expect(sent).toEqual([
+      [2048, 5],
+      [2052, 1]
+    ])
     await site.close()
   })
 

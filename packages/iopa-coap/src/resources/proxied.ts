@@ -45,11 +45,22 @@ export const readTarget = (request: CoapRequest, proxyPath: string, limits: Host
   address(request, proxyPath, scheme, authority, path, limits)
 }
 
+const STANDARD_PORTS: Readonly<Record<string, number>> = { coap: 5683, 'coap+tcp': 5683, coaps: 5684, 'coaps+tcp': 5684 }
+
+/** One spelling for each server (RFC 3986 section 6.2.3), so that it has one path here: without a port that says nothing, and IPv6 addresses compressed. */
+const spelledAlike = (scheme: string, authority: string): string => {
+  const [, host = '', digits] = /^(.*?)(?::(\d{0,5}))?$/.exec(authority) ?? []
+  const spelled = host.startsWith('[') && URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : host
+  const standard = Object.hasOwn(STANDARD_PORTS, scheme) ? STANDARD_PORTS[scheme] : undefined
+  const port = digits === undefined || digits === '' ? standard : Number(digits)
+  return port === undefined || port === standard ? spelled : `${spelled}:${port}`
+}
+
 /** Bytes of the longest Proxy-Uri (RFC 7252 section 5.10). */
 const LONGEST = 1034
 
 const address = (request: CoapRequest, proxyPath: string, scheme: string, authority: string, path: string, limits: Host['limits']): void => {
-  const segments = [...proxyPath.slice(1).split('/'), scheme.toLowerCase(), authority.toLowerCase()]
+  const segments = [...proxyPath.slice(1).split('/'), scheme.toLowerCase(), spelledAlike(scheme.toLowerCase(), authority.toLowerCase())]
   request.path = joinPath([...segments, ...(path === '/' ? [] : path.slice(1).split('/'))], limits)
   request.proxied = true
 }
