@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import net from 'node:net'
-import { App, type Transport } from '@iopa/appbuilder'
+import { App, type Limits, type Transport } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { mqtt } from '@iopa/mqtt'
+import { websocket } from '@iopa/mqtt/websocket'
 import { tcp } from '@iopa/tcp'
 import { afterEach, describe, expect, test } from 'vitest'
+import { identities } from '../packages/iopa-http/test/certificates.ts'
 
 const open: (() => unknown)[] = []
 afterEach(async () => {
@@ -25,14 +27,24 @@ const proxyTo = async (port: number, header: () => string): Promise<number> => {
   return (server.address() as net.AddressInfo).port
 }
 
-const TRANSPORTS: [string, (more: object) => Transport][] = [
+interface More {
+  readonly proxyProtocol?: readonly string[]
+  readonly limits?: Partial<Limits>
+}
+
+const TRANSPORTS: [string, (more: More) => Transport][] = [
   ['tcp', more => tcp({ port: 0, ...more })],
   ['mqtt', more => mqtt({ port: 0, ...more })],
+  [
+    'ws',
+    ({ proxyProtocol, ...more }) =>
+      mqtt({ port: 0, ...more, websocket: websocket({ port: 0, ...(proxyProtocol && { proxyProtocol }) }), client: { websocket: websocket() } })
+  ],
   ['coap+tcp', more => coap({ port: 0, udp: false, tcp: true, ...more })]
 ]
 
 describe.each(TRANSPORTS)('the PROXY protocol before %s', (scheme, transport) => {
-  const served = async (more: object): Promise<{ port: number; ask(port: number): Promise<string> }> => {
+  const served = async (more: More): Promise<{ port: number; ask(port: number): Promise<string> }> => {
     const app = new App({ logger: false }).use(transport(more)).use(context => context.remoteAddress)
     const [listener] = await app.listen()
     open.push(() => app.close({ timeout: 100 }))
@@ -41,7 +53,8 @@ describe.each(TRANSPORTS)('the PROXY protocol before %s', (scheme, transport) =>
       open.push(() => client.close())
       return (await client.get('/here')).text()
     }
-    return { port: Number(listener?.url.port), ask }
+    const { url, websocketUrl } = listener as { url: URL; websocketUrl?: URL | null }
+    return { port: Number((websocketUrl ?? url).port), ask }
   }
 
   test('names the peer, by whose address connections are limited', async () => {
@@ -64,5 +77,32 @@ describe.each(TRANSPORTS)('the PROXY protocol before %s', (scheme, transport) =>
 
   test('takes addresses alone', async () => {
     await expect(served({ proxyProtocol: ['proxy.example'] })).rejects.toMatchObject({ code: 'bad-option' })
+  })
+})
+
+describe('the PROXY protocol before MQTT over WebSocket', () => {
+  test('comes before TLS, and a connection without it does not keep the app open', async () => {
+    const { ca, of } = identities('server')
+    const browsers = websocket({ port: 0, tls: of['server'] as never, proxyProtocol: ['loopback'] })
+    const app = new App({ logger: false })
+      .use(mqtt({ port: 0, websocket: browsers, client: { websocket: websocket() } }))
+      .use(context => context.remoteAddress)
+    const [listener] = await app.listen()
+    const { port, protocol } = (listener as unknown as { websocketUrl: URL }).websocketUrl
+    expect(protocol).toBe('wss:')
+    const proxy = await proxyTo(Number(port), () => 'PROXY TCP4 203.0.113.7 10.0.0.1 4242 443\r\n')
+    const client = await app.connect(`wss://localhost:${proxy}`, { timeout: 2000, tls: { ca } })
+    expect(await (await client.get('/here')).text()).toBe('203.0.113.7')
+    await client.close()
+    const silent = net.connect(Number(port), '127.0.0.1')
+    await once(silent, 'connect')
+    const ended = once(silent, 'close')
+    await app.close({ timeout: 100 })
+    await ended
+  })
+
+  test('is for a port of its own', () => {
+    expect(() => websocket({ on: 'http', proxyProtocol: ['loopback'] })).toThrow("'proxyProtocol' of websocket() has no meaning")
+    expect(() => websocket({ server: net.createServer() as never, proxyProtocol: ['loopback'] })).toThrow('a port of its own')
   })
 })

@@ -167,6 +167,12 @@ interface TwinDefinition {
     readonly reported: Schema;
     readonly desired: Schema;
     readonly security?: readonly SecurityScheme[];
+    readonly version?: number;
+    readonly migrate?: TwinMigration;
+}
+interface TwinMigration {
+    readonly reported?: (old: unknown, version: number) => unknown;
+    readonly desired?: (old: unknown, version: number) => unknown;
 }
 interface DefinedTwin<Pattern extends string, D extends TwinDefinition> extends TwinTypes {
     readonly params: D["params"] extends Schema ? OutputOf<D["params"]> : PathParams<Pattern>;
@@ -178,7 +184,7 @@ interface DefinedTwin<Pattern extends string, D extends TwinDefinition> extends 
 }
 declare const twin: <const Pattern extends string, const Definition extends TwinDefinition>(pattern: Pattern, definition: Definition) => TwinContract<DefinedTwin<Pattern, Definition>>;
 export { at, collection, isProblem, resource, resources, twin };
-export type { AtOptions, CallOptions, ChangeOptions, CollectionDefinition, DefinedTwin, DefinedTypes, InProcess, MergePatch, MethodDefinition, MethodOptions, PatchOperation, ResourceClient, ResourceDefinition, ResourceMethods, ResourceOptions, ResourceProblem, Tagged, Target, TwinDefinition };
+export type { AtOptions, CallOptions, ChangeOptions, CollectionDefinition, DefinedTwin, DefinedTypes, InProcess, MergePatch, MethodDefinition, MethodOptions, PatchOperation, ResourceClient, ResourceDefinition, ResourceMethods, ResourceOptions, ResourceProblem, Tagged, Target, TwinDefinition, TwinMigration };
 
 // json-schema.d.ts
 /// <reference lib="esnext.disposable" />

@@ -96,7 +96,9 @@ interface StoreChange<Types extends ResourceTypes> {
 interface RuleOptions {
     readonly replicas?: boolean;
 }
-interface AsideDocument<Types extends ResourceTypes> {
+interface AsideDocument<Types extends {
+    readonly params: unknown;
+}> {
     readonly id: DocumentId<Types["params"]>;
     readonly reason: string;
     readonly time: number;
@@ -144,6 +146,7 @@ interface Twins<Types extends TwinTypes> {
     }): Promise<Twin<Types>>;
     delete(id: DocumentId<Types["params"]>): Promise<boolean>;
     presence(id: DocumentId<Types["params"]>): Promise<PresenceState>;
+    setAside(): Promise<readonly AsideDocument<Types>[]>;
     close(): Promise<void>;
 }
 declare const twins: <Types extends TwinTypes>(contract: TwinContract<Types>, options?: TwinOptions) => Twins<Types>;

@@ -4,6 +4,8 @@ declare module '@iopa/constants' {
   interface IopaKeys {
     /** Of a request of a client: whether it follows redirects, in place of what `client.redirect` of `http()` says. */
     'http.Redirect': 'follow' | 'manual'
+    /** Of a request of a client: fields after its body, which is then sent in chunks. A function is called when the body has left. */
+    'http.Trailers': Readonly<Record<string, string | (() => string | Promise<string>)>>
   }
 }
 
@@ -11,6 +13,7 @@ declare module '@iopa/constants' {
 export const HTTP_KEYS: KeysDeclaration = defineKeys('http', {
   owner: '@iopa/http',
   keys: {
-    Redirect: { doc: 'Of a request of a client: follow or manual' }
+    Redirect: { doc: 'Of a request of a client: follow or manual' },
+    Trailers: { doc: 'Of a request of a client: fields after its body' }
   }
 })

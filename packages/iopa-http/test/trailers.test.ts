@@ -225,3 +225,80 @@ describe('trailers of an answer that a client reads', () => {
     expect([await answer.text(), answer['server.Trailers']?.received.get('content-digest')]).toEqual(['abc', digest('abc')])
   })
 })
+
+describe('trailers of a request that a client sends', () => {
+  const dial = async (port: number, options: HttpOptions = {}): Promise<Client> => {
+    const client = await connect(http(options), new URL(`http://127.0.0.1:${port}`), { timeout: 3000 })
+    atEnd(() => client.close())
+    return client
+  }
+  const post = (body: unknown, trailers: Record<string, string | (() => string | Promise<string>)>, path = '/') =>
+    ({ 'iopa.Method': 'POST', 'iopa.Path': path, 'iopa.Body': body, 'http.Trailers': trailers }) as never
+  async function* parts(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from('a')
+    yield Buffer.from('bc')
+  }
+
+  test('follow a body in memory, and a stream when it has left', async () => {
+    const { port } = await serve(async context => {
+      const text = await context.text()
+      const { headers } = context
+      return [text, headers.get('trailer'), headers.get('content-digest') ?? null, [...context['server.Trailers'].received]]
+    })
+    const client = await dial(port)
+    const made = async (): Promise<string> => digest('abc')
+    for (const body of ['abc', parts()]) {
+      const answer = await client.send(post(body, { 'Content-Digest': made, 'x-sum': '3' }))
+      expect(await answer.json()).toEqual([
+        'abc',
+        'content-digest, x-sum',
+        null,
+        [
+          ['content-digest', digest('abc')],
+          ['x-sum', '3']
+        ]
+      ])
+    }
+    // The connection is in order, and the next request has none.
+    expect(await (await client.post('/', 'x')).json()).toEqual(['x', null, null, []])
+  })
+
+  test('are read by node:http, are sent again with a redirected body, and not without one', async () => {
+    const server = createServer(async (request, response) => {
+      let text = ''
+      for await (const chunk of request) text += chunk
+      if (request.url === '/307') response.writeHead(307, { location: '/there' }).end()
+      else if (request.url === '/303') response.writeHead(303, { location: '/there' }).end()
+      else response.end(JSON.stringify([request.method, text, request.headers.trailer ?? null, request.trailers]))
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    atEnd(() => server.closeAllConnections())
+    atEnd(() => server.close())
+    const client = await dial((server.address() as net.AddressInfo).port, { client: { redirect: 'follow' } })
+    const ask = async (path: string): Promise<unknown> => JSON.parse(await (await client.send(post('abc', { 'x-sum': () => '3' }, path))).text())
+    expect(await ask('/307')).toEqual(['POST', 'abc', 'x-sum', { 'x-sum': '3' }])
+    expect(await ask('/303')).toEqual(['GET', '', null, {}])
+  })
+
+  test.each([
+    ['a name that must come before the body', 'x', { authorization: 'Basic eDp5' }],
+    ['a field of the connection', 'x', { 'Transfer-Encoding': 'chunked' }],
+    ['a name that is none', 'x', { 'a b': 'c' }],
+    ['a value with a line end', 'x', { a: 'b\r\nc: d' }],
+    ['no body', undefined, { a: 'b' }]
+  ])('are refused with %s', async (_, body, trailers) => {
+    const { port } = await serve(() => 'reached')
+    await expect((await dial(port)).send(post(body, trailers as never))).rejects.toMatchObject({ status: 400, code: 'bad-request' })
+  })
+
+  test('fail the request where their function throws, or makes what HTTP cannot carry', async () => {
+    const { port } = await serve(async context => context.text())
+    const client = await dial(port)
+    const failing = (): string => {
+      throw new Error('no digest')
+    }
+    await expect(client.send(post('x', { a: failing }))).rejects.toThrow('no digest')
+    await expect(client.send(post('x', { a: () => 'b\r\nc: d' }))).rejects.toThrow('HTTP cannot carry')
+    expect(await (await client.post('/', 'x')).text()).toBe('x')
+  })
+})

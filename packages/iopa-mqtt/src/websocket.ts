@@ -21,6 +21,7 @@ const WEBSOCKET_OPTIONS: Record<keyof WebSocketOptions, true> = {
   server: true,
   path: true,
   trustProxy: true,
+  proxyProtocol: true,
   origins: true
 }
 
@@ -33,6 +34,8 @@ export const websocket = (options: WebSocketOptions = {}): WebSocketNetwork => {
   checkOptions('websocket()', options, WEBSOCKET_OPTIONS, websocket)
   checkTlsOptions('websocket()', options.tls, websocket)
   if (options.on !== undefined) checkOn(options)
+  if (options.server !== undefined && options.proxyProtocol !== undefined)
+    throw optionError("'proxyProtocol' of websocket() is for a port of its own: the server that it was given takes its connections itself.")
   return {
     options,
     listen: (tls, limits, accept, app) =>

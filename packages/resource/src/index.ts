@@ -19,5 +19,5 @@ export type { DefinedTypes, MethodDefinition, ResourceDefinition } from './defin
 export { resource } from './resource.ts'
 export type { ResourceMethods, ResourceOptions } from './resources.ts'
 export { resources } from './resources.ts'
-export type { DefinedTwin, TwinDefinition } from './twin.ts'
+export type { DefinedTwin, TwinDefinition, TwinMigration } from './twin.ts'
 export { twin } from './twin.ts'

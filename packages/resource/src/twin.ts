@@ -1,3 +1,4 @@
+import { IopaError } from '@iopa/constants'
 import {
   type InputOf,
   type OutputOf,
@@ -24,6 +25,16 @@ export interface TwinDefinition {
   /** Of what the device should be, in the same way. */
   readonly desired: Schema
   readonly security?: readonly SecurityScheme[]
+  /** Counts the shapes of both parts together, from 1. */
+  readonly version?: number
+  /** Makes the parts of this version from those of an earlier one. A part without a function has kept its shape. */
+  readonly migrate?: TwinMigration
+}
+
+/** For each part, the members of the present version from those of an earlier one. It throws for what it cannot migrate. */
+export interface TwinMigration {
+  readonly reported?: (old: unknown, version: number) => unknown
+  readonly desired?: (old: unknown, version: number) => unknown
 }
 
 /** The types of a declaration. */
@@ -46,11 +57,19 @@ export const twin = <const Pattern extends string, const Definition extends Twin
   definition: Definition
 ): TwinContract<DefinedTwin<Pattern, Definition>> => {
   parsePattern(pattern)
-  const { title, description, rt, params, reported, desired, security }: TwinDefinition = definition
-  const common = { ...(params === undefined ? undefined : { params }), ...(security === undefined ? undefined : { security }) }
-  const part = (name: string, what: string, state: Schema, methods: Readonly<Record<string, object>>): unknown =>
+  if (typeof definition.migrate === 'function')
+    throw new IopaError(500, 'bad-resource', `The twin ${pattern} has one function as migrate: give one for each part, { reported, desired }.`)
+  const { title, description, rt, params, reported, desired, security, version, migrate }: TwinDefinition = definition
+  const common = {
+    ...(params === undefined ? undefined : { params }),
+    ...(security === undefined ? undefined : { security }),
+    ...(version === undefined ? undefined : { version })
+  }
+  const migrated = (name: 'reported' | 'desired') => (migrate === undefined ? {} : { migrate: migrate[name] ?? ((old: unknown) => old) })
+  const part = (name: string, what: string, state: Schema, methods: Readonly<Record<string, object>>, more: object = {}): unknown =>
     resource(`${pattern}/${name}`, {
       ...common,
+      ...more,
       title: title === undefined ? what : `${title}: ${what}`,
       state,
       methods
@@ -68,10 +87,10 @@ export const twin = <const Pattern extends string, const Definition extends Twin
   })
   return Object.freeze({
     ...whole,
-    reported: part('reported', 'what it reports', reported, told),
-    desired: part('desired', 'what it should be', desired, changed),
+    reported: part('reported', 'what it reports', reported, told, migrated('reported')),
+    desired: part('desired', 'what it should be', desired, changed, migrated('desired')),
     delta: part('delta', 'what it still has to do', desired, read),
-    presence: part('presence', 'whether it is connected', PRESENCE, read)
+    presence: part('presence', 'whether it is connected', PRESENCE, read, { version: 1 })
   }) as unknown as TwinContract<DefinedTwin<Pattern, Definition>>
 }
 

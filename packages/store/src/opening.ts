@@ -1,11 +1,12 @@
 import { IopaError, type Logger } from '@iopa/appbuilder'
-import { type ResourceContract, type Storage, type StorageChange, validate } from '@iopa/appbuilder/extension'
-import { type DocumentRecord, decodeRecord, encodeRecord } from './document-format.ts'
+import { type ResourceContract, type Storage, validate } from '@iopa/appbuilder/extension'
+import { type DocumentRecord, decodeRecord } from './document-format.ts'
 import type { DocumentKeys } from './document-keys.ts'
 import type { Documents } from './documents.ts'
 import { firstVersion } from './first-version.ts'
 import { HeldState } from './held-state.ts'
 import type { MetaRecord } from './journal.ts'
+import { asideChanges, BatchedWrites, reasonOf, takeBack } from './set-aside.ts'
 import type { StorageKeys } from './storage-keys.ts'
 import type { MaybePromise } from './turns.ts'
 
@@ -29,18 +30,6 @@ export interface Opened {
   readonly isNew: boolean
 }
 
-/** A document that could not be read, as it is kept. */
-export interface AsideRecord {
-  readonly reason: string
-  /** When it was set aside, in milliseconds since the epoch. */
-  readonly time: number
-  /** Its bytes, as Base64. */
-  readonly value: string
-}
-
-/** Records that are set aside in one write. */
-const MOST_ASIDE = 256
-
 /** Reads the documents of a store. What cannot be read is named and set aside, and is tried again with the next start. */
 export const readDocuments = async (store: OpeningStore, time: number): Promise<Opened> => {
   const { storage, storageKeys, documents, logger } = store
@@ -56,7 +45,7 @@ export const readDocuments = async (store: OpeningStore, time: number): Promise<
       logger.error(`iopa: the reserved versions of the store of ${store.contract.pattern} cannot be read`, error)
     }
   }
-  let moves: StorageChange[] = []
+  const moves = new BatchedWrites(storage)
   const tombstones: (readonly [string, DocumentRecord])[] = []
   const read = async (key: string, stored: string, value: Uint8Array): Promise<void> => {
     const record = decodeRecord(stored, value) as DocumentRecord
@@ -76,54 +65,19 @@ export const readDocuments = async (store: OpeningStore, time: number): Promise<
     } catch (error) {
       const reason = reasonOf(error)
       logger.error(`iopa: ${nameOf(store, key)} cannot be read and is set aside: ${reason}`)
-      const aside = storageKeys.aside + key
-      const record: AsideRecord = { reason, time, value: toBase64(value) }
-      moves.push({ type: 'delete', key: stored }, { type: 'put', key: aside, value: encodeRecord(aside, record) })
-    }
-    if (moves.length >= 2 * MOST_ASIDE) {
-      await storage.batch(moves)
-      moves = []
+      await moves.add(...asideChanges(storageKeys, key, value, reason, time))
     }
   }
-  if (moves.length > 0) await storage.batch(moves)
+  await moves.flush()
   const gone = new Set(tombstones.map(([key]) => key))
-  await takeBack(store, key => documents.get(key) !== undefined || gone.has(key), read)
+  const { back, left } = await takeBack(storage, storageKeys, key => documents.get(key) !== undefined || gone.has(key), read)
+  const names = back.slice(0, 10).map(key => JSON.stringify(store.keys.idOf(key)))
+  if (back.length > 0) logger.error(`iopa: ${back.length} documents of ${store.contract.pattern} can be read again: ${names.join(', ')}`)
+  if (left > 0) logger.error(`iopa: ${left} documents of ${store.contract.pattern} are set aside; setAside() of the store lists them`)
   tombstones.sort(([, one], [, other]) => one.version - other.version)
   for (const [key, { version, changed }] of tombstones) documents.delete(key, { version, changed })
   if (isNew) reserved = firstVersion()
   return { reserved, migrated, isNew }
-}
-
-/** Takes back documents that were set aside and can be read now; a document that has been made since stays. */
-const takeBack = async (
-  { contract, keys, storage, storageKeys, logger }: OpeningStore,
-  isTaken: (key: string) => boolean,
-  read: (key: string, stored: string, value: Uint8Array) => Promise<void>
-): Promise<void> => {
-  const back: string[] = []
-  let moves: StorageChange[] = []
-  let left = 0
-  for await (const [aside, value] of storage.list({ prefix: storageKeys.aside })) {
-    const key = aside.slice(storageKeys.aside.length)
-    const stored = storageKeys.documents + key
-    try {
-      if (isTaken(key)) throw new Error('there is another document now')
-      const bytes = fromBase64((decodeRecord(aside, value) as AsideRecord).value)
-      await read(key, stored, bytes)
-      moves.push({ type: 'put', key: stored, value: bytes }, { type: 'delete', key: aside })
-      back.push(key)
-    } catch {
-      left++
-    }
-    if (moves.length >= 2 * MOST_ASIDE) {
-      await storage.batch(moves)
-      moves = []
-    }
-  }
-  if (moves.length > 0) await storage.batch(moves)
-  const names = back.slice(0, 10).map(key => JSON.stringify(keys.idOf(key)))
-  if (back.length > 0) logger.error(`iopa: ${back.length} documents of ${contract.pattern} can be read again: ${names.join(', ')}`)
-  if (left > 0) logger.error(`iopa: ${left} documents of ${contract.pattern} are set aside; setAside() of the store lists them`)
 }
 
 /** The state of a record in the shape that the contract has now, validated. @throws for one that cannot be migrated. */
@@ -157,13 +111,3 @@ export const assertReadable = (contract: ResourceContract, state: unknown): Mayb
 }
 
 const nameOf = ({ contract, keys }: OpeningStore, key: string): string => `${JSON.stringify(keys.idOf(key))} of ${contract.pattern}`
-
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-const toBase64 = (bytes: Uint8Array): string => {
-  let text = ''
-  for (const byte of bytes) text += String.fromCharCode(byte)
-  return btoa(text)
-}
-
-export const fromBase64 = (text: string): Uint8Array => Uint8Array.from(atob(text), character => character.charCodeAt(0))

@@ -2,12 +2,12 @@ import { IopaError, type Logger } from '@iopa/appbuilder'
 import { type ResourceContract, type Storage, validate } from '@iopa/appbuilder/extension'
 import type { Clock } from '@iopa/transport'
 import type { DocumentChanges } from './document-changes.ts'
-import { decodeRecord } from './document-format.ts'
 import type { DocumentKeys } from './document-keys.ts'
 import type { Documents } from './documents.ts'
 import type { History } from './history/history.ts'
 import { Journal } from './journal.ts'
-import { type AsideRecord, fromBase64, readDocuments } from './opening.ts'
+import { readDocuments } from './opening.ts'
+import { listAside } from './set-aside.ts'
 import { leaveStorage, type StorageKeys, storageKeys, takeStorage } from './storage-keys.ts'
 import type { MaybePromise } from './turns.ts'
 
@@ -78,14 +78,9 @@ export class StoreLifecycle {
 
   async setAside(): Promise<readonly AsideDocument[]> {
     await this.open()
-    const found: AsideDocument[] = []
-    if (this.#storage === null) return found
-    const { aside } = this.#storageKeys
-    for await (const [key, value] of this.#storage.list({ prefix: aside })) {
-      const { reason, time, value: bytes } = decodeRecord(key, value) as AsideRecord
-      found.push({ id: this.#host.keys.idOf(key.slice(aside.length)), reason, time, bytes: fromBase64(bytes) })
-    }
-    return found
+    if (this.#storage === null) return []
+    const found = await listAside(this.#storage, this.#storageKeys)
+    return found.map(({ key, ...rest }) => ({ id: this.#host.keys.idOf(key), ...rest }))
   }
 
   #opened(work: Promise<void>): Promise<void> {

@@ -97,7 +97,7 @@ export interface RuleOptions {
 }
 
 /** A document that could not be read. */
-export interface AsideDocument<Types extends ResourceTypes> {
+export interface AsideDocument<Types extends { readonly params: unknown }> {
   readonly id: DocumentId<Types['params']>
   readonly reason: string
   /** When it was set aside, in milliseconds since the epoch. */

@@ -14,8 +14,11 @@ import {
   type Trailers
 } from '@iopa/transport'
 import { isBodyless, isOfConnection } from '../message/answer-fields.ts'
+import type { OutgoingTrailers } from '../message/outgoing-trailers.ts'
+import { inOnePiece } from '../server/trailers.ts'
 import { AnswerTrailers } from './answer-trailers.ts'
 import { codingsOf, decoded } from './decompression.ts'
+import { trailersOf } from './request-trailers.ts'
 
 /** How a request is sent. */
 export interface ExchangeSettings {
@@ -51,7 +54,8 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE',
 /** Sends a request and waits for the head of its answer. Rejects with 400, with 502, and with `linkLost`. */
 export const exchange = async (request: OutgoingRequest, settings: ExchangeSettings): Promise<Exchange> => {
   const { signal, keep, limits } = settings
-  const message = start(request, settings)
+  const sent = trailersOf(request)
+  const message = start(request, settings, sent)
   const state: ExchangeState = { message, error: null, fault: null }
   message.on('error', fault => {
     state.fault ??= fault
@@ -63,7 +67,7 @@ export const exchange = async (request: OutgoingRequest, settings: ExchangeSetti
   signal.addEventListener('abort', abort, { once: true })
   message.once('close', () => signal.removeEventListener('abort', abort))
   try {
-    void write(request.body, state)
+    void write(request.body, sent, state)
     const response = await headOf(message)
     checkHead(response, limits)
     keep(message.shouldKeepAlive ? keptFor(response) : 0)
@@ -103,13 +107,13 @@ const keptFor = ({ headers }: IncomingMessage): number => {
   return kept > 2000 ? kept - 1000 : kept / 2
 }
 
-const start = (request: OutgoingRequest, settings: ExchangeSettings): ClientRequest => {
+const start = (request: OutgoingRequest, settings: ExchangeSettings, trailers: OutgoingTrailers | null): ClientRequest => {
   try {
     const message = startRequest({
       agent: settings.agent,
       method: request.method,
       path: settings.proxy === null ? (settings.target ?? targetOf(request)) : settings.proxy.origin + (settings.target ?? targetOf(request)),
-      headers: fieldsOf(request, settings),
+      headers: fieldsOf(request, settings, trailers),
       maxHeaderSize: settings.limits.headerBytes,
       insecureHTTPParser: false
     })
@@ -125,7 +129,7 @@ const start = (request: OutgoingRequest, settings: ExchangeSettings): ClientRequ
 export const targetOf = ({ path, query }: OutgoingRequest): string =>
   encodePath(path) + (query === '' ? '' : `?${query.replace(/[^\x21\x22\x24-\x7e]/gu, encodeURIComponent)}`)
 
-const fieldsOf = ({ method, headers, type, body }: OutgoingRequest, settings: ExchangeSettings): string[] => {
+const fieldsOf = ({ method, headers, type, body }: OutgoingRequest, settings: ExchangeSettings, trailers: OutgoingTrailers | null): string[] => {
   const { authority, authorization, acceptEncoding, proxy } = settings
   const fields: string[] = headers.has('host') ? [] : ['host', authority]
   if (proxy !== null && proxy.authorization !== '') fields.push('proxy-authorization', proxy.authorization)
@@ -133,7 +137,8 @@ const fieldsOf = ({ method, headers, type, body }: OutgoingRequest, settings: Ex
   if (authorization !== '' && !headers.has('authorization')) fields.push('authorization', authorization)
   for (const [name, value] of headers) if (!isOfConnection(name) && name.toLowerCase() !== 'content-type') fields.push(name, value)
   if (type !== '') fields.push('content-type', type)
-  if (body instanceof Uint8Array) fields.push('content-length', String(body.length))
+  if (trailers !== null) fields.push('trailer', trailers.names, 'transfer-encoding', 'chunked')
+  else if (body instanceof Uint8Array) fields.push('content-length', String(body.length))
   else if (body !== null) fields.push('transfer-encoding', 'chunked')
   else if (!IDEMPOTENT.has(method) || method === 'PUT') fields.push('content-length', '0')
   return fields
@@ -155,13 +160,13 @@ const checkHead = ({ rawHeaders, headers }: IncomingMessage, { headerCount }: Li
   }
 }
 
-const write = async (body: Body, state: ExchangeState): Promise<void> => {
+const write = async (body: Body, trailers: OutgoingTrailers | null, state: ExchangeState): Promise<void> => {
   const { message } = state
-  if (body === null || body instanceof Uint8Array) {
+  if (trailers === null && (body === null || body instanceof Uint8Array)) {
     message.end(body ?? undefined)
     return
   }
-  const chunks = body[Symbol.asyncIterator]()
+  const chunks = (body instanceof Uint8Array ? inOnePiece(body) : (body as AsyncIterable<Uint8Array>))[Symbol.asyncIterator]()
   // The request may end while the next chunk is awaited, which may never come.
   const giveUp = (): void => void chunks.return?.()?.then(undefined, () => undefined)
   message.once('close', giveUp)
@@ -171,12 +176,20 @@ const write = async (body: Body, state: ExchangeState): Promise<void> => {
       if (!message.write(chunk.value)) await drained(message)
     }
     message.off('close', giveUp)
+    // Functions may take their time, in which the request may have ended.
+    if (trailers !== null) addTrailers(message, await trailers.fields())
     message.end()
   } catch (error) {
     message.off('close', giveUp)
     state.error = error as Error
     message.destroy()
   }
+}
+
+const addTrailers = (message: ClientRequest, fields: readonly string[]): void => {
+  const pairs: [string, string][] = []
+  for (let at = 0; at < fields.length; at += 2) pairs.push([fields[at] as string, fields[at + 1] as string])
+  message.addTrailers(pairs)
 }
 
 const drained = (message: ClientRequest): Promise<void> =>

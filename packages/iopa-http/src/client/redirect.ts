@@ -40,7 +40,10 @@ export const redirectedRequest = (request: OutgoingRequest, status: number, from
   const headers = new HeaderMap([...request.headers.pairs()])
   if (becomesGet) for (const name of OF_BODY) headers.delete(name)
   if (from.origin !== to.origin) for (const name of OF_ORIGIN) headers.delete(name)
-  return becomesGet ? { ...request, method: 'GET', headers, body: null, type: '' } : { ...request, headers }
+  if (!becomesGet) return { ...request, headers }
+  // Nothing comes after a body that is not sent.
+  const redirect = request.bag['http.Redirect']
+  return { ...request, method: 'GET', headers, body: null, type: '', bag: redirect === undefined ? {} : { 'http.Redirect': redirect } }
 }
 
 /** Reads what is left of the answer that redirects; a long one is given up. */

@@ -1,13 +1,5 @@
-import { HeaderMap, IopaError, type Trailers } from '@iopa/transport'
-import { isOfConnection } from '../message/answer-fields.ts'
-import { checkField } from '../message/answer-head.ts'
-
-/** What tells how a message is framed, routed, authenticated or read has to be known before its body (RFC 9110 section 6.5.1). */
-const BEFORE_THE_BODY: ReadonlySet<string> = new Set(
-  `age authorization cache-control content-encoding content-range content-type cookie date expect expires host if-match if-modified-since
-  if-none-match if-range if-unmodified-since location max-forwards pragma proxy-authenticate proxy-authorization range retry-after set-cookie vary
-  warning www-authenticate`.split(/\s+/)
-)
+import { HeaderMap, type Trailers } from '@iopa/transport'
+import { checkedName, OutgoingTrailers, type TrailerValue } from '../message/outgoing-trailers.ts'
 
 /** What trailers need to know of their request. */
 export interface TrailedRequest {
@@ -20,7 +12,7 @@ export interface TrailedRequest {
 /** The fields after the body of a request, and those after the body of its answer. */
 export class RequestTrailers implements Trailers {
   readonly #request: TrailedRequest
-  readonly #values = new Map<string, string | (() => string | Promise<string>)>()
+  readonly #outgoing = new OutgoingTrailers()
 
   constructor(request: TrailedRequest) {
     this.#request = request
@@ -30,30 +22,20 @@ export class RequestTrailers implements Trailers {
     return new HeaderMap([...this.#request.received])
   }
 
-  set(name: string, value: string | (() => string | Promise<string>)): boolean {
-    checkField(name, typeof value === 'string' ? value : '')
-    const lower = name.toLowerCase()
-    if (isOfConnection(lower) || BEFORE_THE_BODY.has(lower))
-      throw new IopaError(500, 'bad-header-name', `'${name}' must come before the body: set it as a header of the answer.`)
-    if (!this.#request.open) return false
-    this.#values.set(lower, value)
-    return true
+  set(name: string, value: TrailerValue): boolean {
+    checkedName(name, value)
+    if (this.#request.open) this.#outgoing.set(name, value)
+    return this.#request.open
   }
 
   /** The names that are sent, for the field Trailer; empty for none. */
   get names(): string {
-    return [...this.#values.keys()].join(', ')
+    return this.#outgoing.names
   }
 
   /** Names and values, by turns. @throws IopaError 500 for a value that HTTP cannot carry, and what a function throws */
-  async fields(): Promise<string[]> {
-    const fields: string[] = []
-    for (const [name, value] of this.#values) {
-      const text = typeof value === 'string' ? value : await value()
-      checkField(name, text)
-      fields.push(name, text)
-    }
-    return fields
+  fields(): Promise<string[]> {
+    return this.#outgoing.fields()
   }
 }
 

@@ -116,6 +116,7 @@ async function listenForBrowsers(
     headerTimeout,
     clock: clock ?? host.clock,
     messageTimeout: requestTimeout,
+    failed: () => counters.failed(),
     refused: (status: number, peer: Pick<ByteChannel, 'remoteAddress' | 'remotePort'>) => counters.refusal(status, 'refused', peer)
   }
   return websocket.listen(tls, limits, channel => broker.accept(channel, connections), { host, allowUnauthenticated })

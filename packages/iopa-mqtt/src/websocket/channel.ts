@@ -8,6 +8,22 @@ import type { MessageTime } from './network.ts'
 const UNSUPPORTED_DATA = 1003
 const NORMAL = 1000
 
+/** Both ends of a connection, as far as they are known. */
+export interface Ends {
+  readonly remoteAddress?: string | undefined
+  readonly remotePort?: number | undefined
+  readonly localAddress?: string | undefined
+  readonly localPort?: number | undefined
+}
+
+/** Those of the socket itself. */
+export const endsOf = ({ remoteAddress, remotePort, localAddress, localPort }: Socket): Ends => ({
+  remoteAddress,
+  remotePort,
+  localAddress,
+  localPort
+})
+
 /** A WebSocket as a channel of bytes: MQTT packets need not keep to its messages ([MQTT-6.0.0-2]). */
 export class WebSocketChannel implements ByteChannel {
   readonly remoteAddress: string
@@ -25,16 +41,16 @@ export class WebSocketChannel implements ByteChannel {
   #whole = 0
   #timer: TimerHandle | null = null
 
-  /** `address` is the client's, where a trusted proxy has said it. */
-  constructor(webSocket: WebSocket, socket: Socket, time: MessageTime, address: string = socket.remoteAddress ?? '') {
+  /** `ends` are those that a trusted proxy has named. */
+  constructor(webSocket: WebSocket, socket: Socket, time: MessageTime, ends: Ends = socket) {
     this.#time = time
     this.#webSocket = webSocket
     this.#socket = socket
     this.raw = webSocket
-    this.remoteAddress = address
-    this.remotePort = socket.remotePort ?? 0
-    this.localAddress = socket.localAddress ?? ''
-    this.localPort = socket.localPort ?? 0
+    this.remoteAddress = ends.remoteAddress ?? ''
+    this.remotePort = ends.remotePort ?? 0
+    this.localAddress = ends.localAddress ?? ''
+    this.localPort = ends.localPort ?? 0
     this.tls = 'encrypted' in socket && socket.encrypted === true
     socket.setNoDelay(true)
     webSocket.binaryType = 'nodebuffer'

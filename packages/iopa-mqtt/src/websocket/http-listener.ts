@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { type ByteChannel, CAPABILITIES, type Context, optionError, upgradesOf } from '@iopa/transport'
 import { channelStream } from '@iopa/transport/node'
-import { WebSocketChannel } from './channel.ts'
+import { endsOf, WebSocketChannel } from './channel.ts'
 import { refusalOf, webSocketEndpoint } from './listener.ts'
 import type { BrowserListener, WebSocketApp, WebSocketLimits, WebSocketOptions } from './network.ts'
 
@@ -45,7 +45,7 @@ export const listenOnHttp = async (
     take(request, channel, head) {
       const socket = channelStream(channel) as Socket
       endpoint.handleUpgrade(messageOf(request), socket, Buffer.from(head), opened =>
-        accept(new WebSocketChannel(opened, socket, limits, request['server.RemoteAddress']))
+        accept(new WebSocketChannel(opened, socket, limits, { ...endsOf(socket), remoteAddress: request['server.RemoteAddress'] }))
       )
     }
   })

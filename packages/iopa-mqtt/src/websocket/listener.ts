@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type ByteChannel, IopaError, listenerUrl, type TlsOptions } from '@iopa/transport'
+import { type ByteChannel, IopaError, listenerUrl, proxiedBy, type TlsOptions } from '@iopa/transport'
+import { type ProxiedServer, proxiedServer } from '@iopa/transport/node'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { isOriginAllowed, TrustedProxies } from './admission.ts'
-import { WebSocketChannel } from './channel.ts'
+import { type Ends, endsOf, WebSocketChannel } from './channel.ts'
 import type { UpgradingServer, WebSocketLimits, WebSocketListener, WebSocketOptions } from './network.ts'
 import { Upgrades } from './upgrades.ts'
 
@@ -16,9 +17,14 @@ export const listenWebSocket = async (
 ): Promise<WebSocketListener> => {
   const endpoint = webSocketEndpoint(limits)
   const proxies = options.trustProxy === undefined ? null : new TrustedProxies(options.trustProxy)
-  const take: Accept = (opened, socket, { headers }) =>
-    accept(new WebSocketChannel(opened, socket, limits, proxies?.clientOf(socket.remoteAddress ?? '', headers)))
-  return options.server ? attach(options.server, options, endpoint, take, limits) : listen(options, limits, endpoint, take)
+  const take: Accept = (opened, socket, ends, { headers }) => {
+    const { remoteAddress = '' } = ends
+    accept(new WebSocketChannel(opened, socket, limits, { ...ends, remoteAddress: proxies?.clientOf(remoteAddress, headers) ?? remoteAddress }))
+  }
+  if (options.server) return attach(options.server, { options, endpoint, accept: take, limits, endsOf })
+  const proxyProtocol = proxiedBy(options.proxyProtocol, limits)
+  const proxied = proxyProtocol === undefined ? null : await proxiedServer(proxyProtocol, () => limits.failed?.())
+  return listen({ options, endpoint, accept: take, limits, endsOf: proxied === null ? endsOf : socket => proxied.endsOf(socket as never) }, proxied)
 }
 
 /** Does the handshakes of WebSockets that carry MQTT. */
@@ -51,9 +57,19 @@ export interface Handshake {
 }
 
 /** Takes a WebSocket whose handshake was done. */
-type Accept = (opened: WebSocket, socket: Socket, request: IncomingMessage) => void
+type Accept = (opened: WebSocket, socket: Socket, ends: Ends, request: IncomingMessage) => void
 
-const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoint: WebSocketServer, accept: Accept): Promise<WebSocketListener> => {
+/** What takes upgrades. */
+interface Taking {
+  readonly options: WebSocketOptions
+  readonly limits: WebSocketLimits
+  readonly endpoint: WebSocketServer
+  readonly accept: Accept
+  readonly endsOf: (socket: Socket) => Ends
+}
+
+const listen = async (taking: Taking, proxied: ProxiedServer | null): Promise<WebSocketListener> => {
+  const { options, limits } = taking
   const { host = '127.0.0.1', port = 0, tls, path } = options
   // Upgrades have a time of their own: that of Node is judged before what came in a blocked event loop is read.
   const times = { headersTimeout: 0, requestTimeout: 0, keepAliveTimeout: 1000 }
@@ -62,7 +78,9 @@ const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoi
   const server = tls
     ? (await import('node:https')).createServer({ ...settings, ...secureOptions(tls) })
     : (await import('node:http')).createServer(settings)
-  server.maxConnections = limits.connections
+  // A header comes before TLS and HTTP: plain sockets are accepted, and handed on behind it.
+  const front = proxied === null ? server : createServer({ allowHalfOpen: true, noDelay: true }, socket => proxied.take(socket as never, server))
+  front.maxConnections = limits.connections
   const upgrades = new Upgrades(limits.clock, limits.headerTimeout)
   server.on('connection', (socket: Socket) => upgrades.await(socket))
   if (tls) server.on('secureConnection', (socket: Socket) => upgrades.secured(socket))
@@ -73,26 +91,27 @@ const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoi
   })
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     upgrades.came(socket)
-    if (path === undefined || pathOf(request) === path) upgrade(request, socket, head, options, endpoint, accept, limits)
-    else refuse(socket, 404, 'There is no WebSocket at this path.', limits)
+    if (path === undefined || pathOf(request) === path) upgrade(request, socket, head, taking)
+    else refuse(socket, 404, 'There is no WebSocket at this path.', taking)
   })
   server.on('clientError', (_error, socket) => socket.destroy())
   await new Promise<void>((resolve, reject) => {
     const failed = (error: Error): void =>
       reject(new IopaError(500, 'bind-failed', `Cannot listen on ${host}:${port}: ${error.message}.`, { cause: error }))
-    server.once('error', failed)
-    server.listen({ host, port, backlog: 1024 }, () => {
-      server.off('error', failed)
+    front.once('error', failed)
+    front.listen({ host, port, backlog: 1024 }, () => {
+      front.off('error', failed)
       // Running out of descriptors on accept must not end the process.
-      server.on('error', () => {})
+      front.on('error', () => {})
       resolve()
     })
   })
   return {
-    ...addressOf(server, path ?? '/'),
+    ...addressOf(front, path ?? '/', tls !== undefined),
     close: () =>
       new Promise(resolve => {
-        server.close(() => resolve())
+        front.close(() => resolve())
+        proxied?.destroy()
         upgrades.end()
       }),
     reload: fresh => {
@@ -105,43 +124,32 @@ const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoi
   }
 }
 
-const attach = (
-  server: UpgradingServer,
-  options: WebSocketOptions,
-  endpoint: WebSocketServer,
-  accept: Accept,
-  limits: WebSocketLimits
-): WebSocketListener => {
+const attach = (server: UpgradingServer, taking: Taking): WebSocketListener => {
+  const { options } = taking
   const path = options.path ?? '/mqtt'
   const take = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (pathOf(request) === path) upgrade(request, socket, head, options, endpoint, accept, limits)
+    if (pathOf(request) === path) upgrade(request, socket, head, taking)
     // Others may serve other paths of this server; only where nobody else does, the request is ours to refuse.
-    else if (server.listenerCount('upgrade') === 1) refuse(socket, 404, 'There is no WebSocket at this path.', limits)
+    else if (server.listenerCount('upgrade') === 1) refuse(socket, 404, 'There is no WebSocket at this path.', taking)
   }
   const listener = take as (...values: unknown[]) => void
   server.on('upgrade', listener)
-  return { ...addressOf(server, path), close: async () => void server.off('upgrade', listener) }
+  return { ...addressOf(server, path, 'setSecureContext' in server), close: async () => void server.off('upgrade', listener) }
 }
 
-const upgrade = (
-  request: IncomingMessage,
-  socket: Duplex,
-  head: Buffer,
-  { origins = [] }: WebSocketOptions,
-  endpoint: WebSocketServer,
-  accept: Accept,
-  limits: WebSocketLimits
-): void => {
+const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer, taking: Taking): void => {
+  const { options, endpoint, accept } = taking
   const { origin, host, 'sec-websocket-protocol': protocols } = request.headers
-  const refusal = refusalOf({ origin, host, protocols, localAddress: (socket as Socket).localAddress ?? '' }, origins)
-  if (refusal !== null) refuse(socket, refusal.status, refusal.message, limits)
-  else endpoint.handleUpgrade(request, socket, head, opened => accept(opened, socket as Socket, request))
+  const ends = taking.endsOf(socket as Socket)
+  const refusal = refusalOf({ origin, host, protocols, localAddress: ends.localAddress ?? '' }, options.origins ?? [])
+  if (refusal !== null) refuse(socket, refusal.status, refusal.message, taking)
+  else endpoint.handleUpgrade(request, socket, head, opened => accept(opened, socket as Socket, ends, request))
 }
 
 /** Answers in plain HTTP, for there is no WebSocket yet. */
-const refuse = (socket: Duplex, status: number, detail: string, { refused }: WebSocketLimits): void => {
-  const { remoteAddress = '', remotePort = 0 } = socket as Socket
-  refused?.(status, { remoteAddress, remotePort })
+const refuse = (socket: Duplex, status: number, detail: string, { limits, endsOf: of }: Taking): void => {
+  const { remoteAddress = '', remotePort = 0 } = of(socket as Socket)
+  limits.refused?.(status, { remoteAddress, remotePort })
   socket.on('error', () => {})
   const body = `${detail}\n`
   const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\n\r\n`
@@ -152,11 +160,10 @@ const REASONS: Readonly<Record<number, string>> = { 400: 'Bad Request', 403: 'Fo
 
 const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?', 1)[0] ?? '/'
 
-const addressOf = (server: UpgradingServer, path: string): { address: string; port: number; url: URL } => {
+const addressOf = (server: Pick<UpgradingServer, 'address'>, path: string, secure: boolean): { address: string; port: number; url: URL } => {
   const bound = server.address()
   const { address, port } = typeof bound === 'object' && bound !== null ? bound : { address: '127.0.0.1', port: 0 }
-  const scheme = 'setSecureContext' in server ? 'wss' : 'ws'
-  return { address, port, url: new URL(path, listenerUrl(scheme, address, port)) }
+  return { address, port, url: new URL(path, listenerUrl(secure ? 'wss' : 'ws', address, port)) }
 }
 
 const secureOptions = ({ key, cert, ca, psk, requestCert = false, minVersion = 'TLSv1.2' }: TlsOptions): object => {

@@ -27,6 +27,11 @@ export interface WebSocketOptions {
    */
   readonly trustProxy?: readonly string[]
   /**
+   * Addresses or subnets (`10.0.0.0/8`, `loopback`) of proxies that must begin each connection with a header of the PROXY protocol, version 1 or 2:
+   * the client that it names is the peer. For a port of its own alone; none unless given.
+   */
+  readonly proxyProtocol?: readonly string[]
+  /**
    * Pages that may connect, such as `https://house.example`, beside those of the host that the request names. A client that is no browser
    * sends no Origin and is always let in.
    */
@@ -50,6 +55,8 @@ export interface WebSocketLimits extends MessageTime {
   readonly headerTimeout: number
   /** Bytes of its header. */
   readonly headerBytes: number
+  /** Called for each connection that is one too many. */
+  readonly failed?: () => void
   /** Called for each request that does not become a WebSocket. */
   readonly refused?: (status: number, peer: Pick<ByteChannel, 'remoteAddress' | 'remotePort'>) => void
 }

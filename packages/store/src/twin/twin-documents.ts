@@ -1,11 +1,13 @@
 import { IopaError } from '@iopa/appbuilder'
-import type { Storage, StorageChange } from '@iopa/appbuilder/extension'
+import type { Storage, StorageChange, TwinContract } from '@iopa/appbuilder/extension'
 import { decodeRecord, encodeRecord } from '../document-format.ts'
 import { firstVersion } from '../first-version.ts'
+import { type AsideEntry, listAside } from '../set-aside.ts'
 import type { StorageKeys } from '../storage-keys.ts'
 import { type MaybePromise, Turns } from '../turns.ts'
-import { changedParts, emptyTwin, type Stamps, type TwinDocument, type TwinPart } from './document.ts'
-import { differenceOf, isMembers, type Members } from './members.ts'
+import { changedParts, emptyTwin, type TwinDocument, type TwinPart } from './document.ts'
+import { readTwins, type TwinReading } from './reading.ts'
+import { recordOf } from './record.ts'
 import type { TwinLimits } from './twin-types.ts'
 
 /** A change of a twin that has been kept. */
@@ -17,17 +19,6 @@ export interface TwinChange {
   readonly parts: readonly TwinPart[]
 }
 
-/** A twin as its record has it. */
-interface TwinRecord {
-  readonly version: number
-  readonly reported: Members
-  readonly reportedVersion: number
-  readonly desired: Members
-  readonly desiredVersion: number
-  readonly stamps: Stamps
-  readonly deltaVersion: number
-}
-
 /** The version that new twins go on from. */
 interface MetaRecord {
   readonly base: number
@@ -37,8 +28,7 @@ interface MetaRecord {
 export interface TwinStorage {
   readonly storage: Storage | undefined
   readonly keys: StorageKeys
-  /** Gets the key of a twin that cannot be read, and was set aside. */
-  damaged(key: string, error: unknown): void
+  readonly contract: TwinContract
 }
 
 /** The twins of a contract, in memory and in a storage. Changes of one twin take turns, and have happened when they are kept. */
@@ -71,23 +61,18 @@ export class TwinDocuments {
   }
 
   /** Reads all records. */
-  async open(): Promise<void> {
-    const { storage, keys, damaged } = this.#kept
+  async open(reading: TwinReading): Promise<void> {
+    const { storage, keys, contract } = this.#kept
     if (storage === undefined) return
     const meta = await storage.get(keys.meta)
     if (meta !== undefined) this.#empty = emptyTwin((this.#base = (decodeRecord(keys.meta, meta) as MetaRecord).base))
-    for await (const [stored, value] of storage.list({ prefix: keys.documents })) {
-      const key = stored.slice(keys.documents.length)
-      try {
-        this.#twins.set(key, twinOf(stored, value))
-      } catch (error) {
-        await storage.batch([
-          { type: 'put', key: keys.aside + key, value },
-          { type: 'delete', key: stored }
-        ])
-        damaged(key, error)
-      }
-    }
+    await readTwins({ storage, keys, contract }, this.#twins, reading)
+  }
+
+  /** The twins that could not be read. */
+  async setAside(): Promise<readonly AsideEntry[]> {
+    const { storage, keys } = this.#kept
+    return storage === undefined ? [] : listAside(storage, keys)
   }
 
   /** `work` gives the twin after the change from the one before; what it throws leaves that as it is. */
@@ -122,7 +107,7 @@ export class TwinDocuments {
 
   #keep(key: string, before: TwinDocument, after: TwinDocument): MaybePromise<TwinChange> {
     if (after === before) return { key, twin: after, parts: [] }
-    const write = put(this.#kept.keys.documents + key, recordOf(after))
+    const write = put(this.#kept.keys.documents + key, recordOf(after, this.#kept.contract.version))
     this.#checkRoom(key, write.value.length)
     const done = (): TwinChange => {
       this.#twins.set(key, after)
@@ -150,12 +135,3 @@ export class TwinDocuments {
 }
 
 const put = (key: string, record: object): StorageChange & { readonly type: 'put' } => ({ type: 'put', key, value: encodeRecord(key, record) })
-
-const recordOf = ({ delta: _, ...record }: TwinDocument): TwinRecord => record
-
-const twinOf = (stored: string, value: Uint8Array): TwinDocument => {
-  const record = decodeRecord(stored, value) as TwinRecord
-  if (!Number.isSafeInteger(record.version) || !isMembers(record.reported) || !isMembers(record.desired) || !isMembers(record.stamps))
-    throw new Error('it is no twin')
-  return { ...record, delta: differenceOf(record.desired, record.reported) ?? {} }
-}

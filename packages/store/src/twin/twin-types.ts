@@ -1,7 +1,7 @@
 import type { Context } from '@iopa/appbuilder'
 import type { PresenceState, ResourceServer, Storage, TwinContract, TwinState, TwinTypes } from '@iopa/appbuilder/extension'
 import type { Clock } from '@iopa/transport'
-import type { DocumentId } from '../store-types.ts'
+import type { AsideDocument, DocumentId } from '../store-types.ts'
 
 /** Most that twins keep. */
 export interface TwinLimits {
@@ -48,6 +48,8 @@ export interface Twins<Types extends TwinTypes> {
   /** Deletes a twin; false where there was none. */
   delete(id: DocumentId<Types['params']>): Promise<boolean>
   presence(id: DocumentId<Types['params']>): Promise<PresenceState>
+  /** The twins that could not be read or migrated. */
+  setAside(): Promise<readonly AsideDocument<Types>[]>
   /** Ends them after the changes under way, and their storage where nothing else uses that. The app that serves them does so by itself. Idempotent. */
   close(): Promise<void>
 }

@@ -15,7 +15,7 @@ import { systemClock } from '@iopa/transport'
 import { DocumentKeys } from '../document-keys.ts'
 import { storageKeys } from '../storage-keys.ts'
 import { limitsOf } from '../store-limits.ts'
-import type { DocumentId } from '../store-types.ts'
+import type { AsideDocument, DocumentId } from '../store-types.ts'
 import { emptyTwin, type TwinDocument, withDesired, withReported } from './document.ts'
 import { lastingConnectionOf } from './lasting-connection.ts'
 import { type Members, mergeMembers, sameValue } from './members.ts'
@@ -59,12 +59,7 @@ class DeviceTwins<Types extends TwinTypes> implements Twins<Types> {
     const most = limitsOf('twins', LIMITS, limits)
     const keys = storageKeys(contract.pattern)
     this.#served = new ServedTwins(contract, this.keys)
-    const damaged = (key: string, error: unknown): void =>
-      this.#served.logger.error(
-        `iopa: the twin ${JSON.stringify(this.keys.idOf(key))} of ${contract.pattern} cannot be read, and is set aside`,
-        error
-      )
-    this.documents = new TwinDocuments({ storage, keys, damaged }, most)
+    this.documents = new TwinDocuments({ storage, keys, contract }, most)
     const times = storage && new PresenceTimes(storage, keys.presence)
     this.#presence = new Presence({
       clock,
@@ -76,7 +71,7 @@ class DeviceTwins<Types extends TwinTypes> implements Twins<Types> {
     this.user = user
     const log = (error: unknown): void => this.#served.logger.error(`iopa: the twins of ${contract.pattern} cannot be read`, error)
     this.#opening = new Opening(storage, contract.pattern, clock, log, async () => {
-      await this.documents.open()
+      await this.documents.open({ idOf: key => this.keys.idOf(key), logger: this.#served.logger, time: clock.now() })
       if (times !== undefined) for await (const [key, time] of times.read()) this.#presence.restore(key, time)
     })
   }
@@ -131,6 +126,12 @@ class DeviceTwins<Types extends TwinTypes> implements Twins<Types> {
 
   async presence(id: DocumentId<Types['params']>): Promise<PresenceState> {
     return this.#presence.stateOf(await this.#known(id))
+  }
+
+  async setAside(): Promise<readonly AsideDocument<Types>[]> {
+    await this.open()
+    const found = await this.documents.setAside()
+    return found.map(({ key, ...rest }) => ({ id: this.keys.idOf(key) as DocumentId<Types['params']>, ...rest }))
   }
 
   heard(key: string, context: Context): void {

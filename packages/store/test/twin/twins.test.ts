@@ -72,6 +72,9 @@ describe('twins', () => {
     }
     expect(await devices.get('d1')).toMatchObject({ reported: { level: 1 }, desired: { level: 1 }, delta: {} })
     expect(await devices.presence('d1')).toMatchObject({ lastSeen: null })
+    const gone = await app.invoke({ 'iopa.Method': 'DELETE', 'iopa.Path': '/devices/d1', 'server.IsReplica': true } as never)
+    expect(gone.ok).toBe(true)
+    expect(await devices.get('d1')).toBeUndefined()
     await app.close()
   })
 
@@ -207,7 +210,11 @@ describe('twins in a storage', () => {
     expect(await devices.get('d1')).toEqual({ id: 'd1', ...before })
     expect(await devices.get('d2')).toBeUndefined()
     expect(await devices.presence('d1')).toMatchObject({ connected: false, lastSeen: '1970-01-01T00:16:40.000Z' })
-    expect(logged).toEqual(['iopa: the twin "d2" of /devices/{id} cannot be read, and is set aside'])
+    expect(logged).toEqual([
+      'iopa: the twin "d2" of /devices/{id} cannot be read and is set aside: the record is damaged: its checksum does not fit',
+      'iopa: 1 twins of /devices/{id} are set aside; setAside() of the twins lists them'
+    ])
+    expect((await devices.setAside()).map(({ id, reason }) => [id, reason])).toEqual([['d2', 'the record is damaged: its checksum does not fit']])
     // The deleted twin goes on from its version.
     expect(await devices.desire('d3', { on: false })).toMatchObject({ version: 3 })
     await devices.report('d1', { level: 6 }, { seen: 1 })

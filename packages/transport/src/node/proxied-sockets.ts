@@ -22,7 +22,7 @@ export class ProxiedSockets {
   }
 
   /** Hands a socket to the server behind its header, or as it is where its peer is no proxy. */
-  take(socket: SocketLike, server: ServerLike): void {
+  take(socket: SocketLike, server: Pick<ServerLike, 'emit'>): void {
     if (!this.#peers.has(socket)) {
       server.emit('connection', socket)
       return

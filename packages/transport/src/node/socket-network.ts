@@ -1,7 +1,7 @@
 import nodeNet from 'node:net'
 import { IopaError } from '@iopa/constants'
 import type { ByteAddress, ByteNetwork } from '../channels/byte-channel.ts'
-import { SocketChannel, type SocketLike } from './socket-channel.ts'
+import { type ProxiedEnds, SocketChannel, type SocketLike } from './socket-channel.ts'
 import { type Make, type NetModule, PLAIN, type ServerLike, type TlsModule } from './socket-modules.ts'
 import { listenOnPath } from './unix-socket.ts'
 
@@ -93,3 +93,17 @@ const listening = (server: ServerLike, { host, port, path, mode, fd }: ByteAddre
       resolve()
     })
   })
+
+/** Connections through proxies that name the ends in a header, for a server that is no network of its own. */
+export interface ProxiedServer {
+  /** The ends that the proxy has named; those of the socket where it is no proxy. */
+  endsOf(socket: SocketLike): ProxiedEnds
+  /** Hands a socket to the server, as its event `connection`, behind its header. */
+  take(socket: SocketLike, server: Pick<ServerLike, 'emit'>): void
+  /** Ends the connections whose header has not come. */
+  destroy(): void
+}
+
+/** Reads the headers of proxies. `refused` is called for each connection that is one too many. @throws IopaError 500 for what names no proxies. */
+export const proxiedServer = async (proxyProtocol: NonNullable<ByteAddress['proxyProtocol']>, refused: () => void): Promise<ProxiedServer> =>
+  new (await import('./proxied-sockets.ts')).ProxiedSockets(proxyProtocol, refused)
