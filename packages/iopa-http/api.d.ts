@@ -31,6 +31,7 @@ declare function http(options?: HttpOptions): Transport;
 declare module "@iopa/constants" {
     interface IopaKeys {
         "http.Redirect": "follow" | "manual";
+        "http.Trailers": Readonly<Record<string, string | (() => string | Promise<string>)>>;
     }
 }
 export { HttpOptions, http };

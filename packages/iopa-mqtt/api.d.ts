@@ -107,6 +107,7 @@ interface WebSocketOptions {
     readonly server?: UpgradingServer;
     readonly path?: string;
     readonly trustProxy?: readonly string[];
+    readonly proxyProtocol?: readonly string[];
     readonly origins?: readonly string[];
 }
 interface MessageTime {
@@ -118,6 +119,7 @@ interface WebSocketLimits extends MessageTime {
     readonly connections: number;
     readonly headerTimeout: number;
     readonly headerBytes: number;
+    readonly failed?: () => void;
     readonly refused?: (status: number, peer: Pick<ByteChannel, "remoteAddress" | "remotePort">) => void;
 }
 interface BrowserListener extends ByteServer {

@@ -1235,13 +1235,52 @@ export type { ActiveProtection, BackoffOptions, BagAnswer, BagFault, BagLimits, 
 
 // node.d.ts
 /// <reference lib="esnext.disposable" />
-import { ByteChannel, ByteNetwork } from "./index.js";
+import { ByteChannel, ByteAddress, ByteNetwork } from "./index.js";
 import { DatagramNetwork } from "./index.js";
 declare const channelStream: (channel: ByteChannel) => object;
 interface DgramModule {
     createSocket(options: object): unknown;
 }
 declare const datagramNetwork: (dgram?: DgramModule) => DatagramNetwork;
+interface ProxiedEnds {
+    readonly remoteAddress?: string | undefined;
+    readonly remotePort?: number | undefined;
+    readonly localAddress?: string | undefined;
+    readonly localPort?: number | undefined;
+}
+interface SocketLike extends ProxiedEnds {
+    readonly encrypted?: boolean;
+    readonly alpnProtocol?: string | false | null;
+    readonly writableLength: number;
+    readonly destroyed: boolean;
+    readonly writable: boolean;
+    readonly writableFinished?: boolean;
+    on(event: string, listener: (...values: never[]) => void): unknown;
+    write(data: Uint8Array | string): boolean;
+    cork?(): unknown;
+    uncork?(): unknown;
+    pause(): unknown;
+    resume(): unknown;
+    end(): unknown;
+    destroy(): unknown;
+    resetAndDestroy?(): unknown;
+    setNoDelay?(on: boolean): unknown;
+    readonly authorized?: boolean;
+    getPeerCertificate?(): unknown;
+}
+interface ServerLike {
+    address(): {
+        address: string;
+        port: number;
+    } | string | null;
+    listen(options: object, listening: () => void): unknown;
+    close(done: () => void): unknown;
+    once(event: string, listener: (...values: never[]) => void): unknown;
+    on(event: string, listener: (...values: never[]) => void): unknown;
+    off(event: string, listener: (...values: never[]) => void): unknown;
+    emit(event: string, ...values: unknown[]): unknown;
+    setSecureContext?(options: object): unknown;
+}
 interface NetModule {
     createServer(...given: never[]): unknown;
     connect(...given: never[]): unknown;
@@ -1259,5 +1298,11 @@ interface SocketModules {
     readonly tls?: () => Promise<TlsModule>;
 }
 declare const socketNetwork: ({ net, tls }?: SocketModules) => ByteNetwork;
-export { channelStream, datagramNetwork, socketNetwork };
-export type { DgramModule, NetModule, TlsModule };
+interface ProxiedServer {
+    endsOf(socket: SocketLike): ProxiedEnds;
+    take(socket: SocketLike, server: Pick<ServerLike, "emit">): void;
+    destroy(): void;
+}
+declare const proxiedServer: (proxyProtocol: NonNullable<ByteAddress["proxyProtocol"]>, refused: () => void) => Promise<ProxiedServer>;
+export { channelStream, datagramNetwork, proxiedServer, socketNetwork };
+export type { DgramModule, NetModule, ProxiedServer, TlsModule };

@@ -251,10 +251,10 @@ describe('trailers of a request that a client sends', () => {
       const answer = await client.send(post(body, { 'Content-Digest': made, 'x-sum': '3' }))
       expect(await answer.json()).toEqual([
         'abc',
-        'content-digest, x-sum',
+        'Content-Digest, x-sum',
         null,
         [
-          ['content-digest', digest('abc')],
+          ['Content-Digest', digest('abc')],
           ['x-sum', '3']
         ]
       ])

@@ -14,11 +14,9 @@ import {
   type Trailers
 } from '@iopa/transport'
 import { isBodyless, isOfConnection } from '../message/answer-fields.ts'
-import type { OutgoingTrailers } from '../message/outgoing-trailers.ts'
-import { inOnePiece } from '../server/trailers.ts'
 import { AnswerTrailers } from './answer-trailers.ts'
 import { codingsOf, decoded } from './decompression.ts'
-import { trailersOf } from './request-trailers.ts'
+import { addTrailers, inOnePiece, type OutgoingTrailers, trailersOf } from './request-trailers.ts'
 
 /** How a request is sent. */
 export interface ExchangeSettings {
@@ -137,7 +135,7 @@ const fieldsOf = ({ method, headers, type, body }: OutgoingRequest, settings: Ex
   if (authorization !== '' && !headers.has('authorization')) fields.push('authorization', authorization)
   for (const [name, value] of headers) if (!isOfConnection(name) && name.toLowerCase() !== 'content-type') fields.push(name, value)
   if (type !== '') fields.push('content-type', type)
-  if (trailers !== null) fields.push('trailer', trailers.names, 'transfer-encoding', 'chunked')
+  if (trailers !== null) fields.push('trailer', trailers.map(([name]) => name).join(', '), 'transfer-encoding', 'chunked')
   else if (body instanceof Uint8Array) fields.push('content-length', String(body.length))
   else if (body !== null) fields.push('transfer-encoding', 'chunked')
   else if (!IDEMPOTENT.has(method) || method === 'PUT') fields.push('content-length', '0')
@@ -177,19 +175,13 @@ const write = async (body: Body, trailers: OutgoingTrailers | null, state: Excha
     }
     message.off('close', giveUp)
     // Functions may take their time, in which the request may have ended.
-    if (trailers !== null) addTrailers(message, await trailers.fields())
+    if (trailers !== null) await addTrailers(message, trailers)
     message.end()
   } catch (error) {
     message.off('close', giveUp)
     state.error = error as Error
     message.destroy()
   }
-}
-
-const addTrailers = (message: ClientRequest, fields: readonly string[]): void => {
-  const pairs: [string, string][] = []
-  for (let at = 0; at < fields.length; at += 2) pairs.push([fields[at] as string, fields[at + 1] as string])
-  message.addTrailers(pairs)
 }
 
 const drained = (message: ClientRequest): Promise<void> =>

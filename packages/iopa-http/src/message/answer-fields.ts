@@ -92,3 +92,13 @@ export const discard = (answer: SealedAnswer): void => {
   const iterator = (answer.payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
   void iterator.return?.().catch(() => undefined)
 }
+
+/** What tells how a message is framed, routed, authenticated or read has to be known before its body (RFC 9110 section 6.5.1). */
+const BEFORE_THE_BODY: ReadonlySet<string> = new Set(
+  `age authorization cache-control content-encoding content-range content-type cookie date expect expires host if-match if-modified-since
+  if-none-match if-range if-unmodified-since location max-forwards pragma proxy-authenticate proxy-authorization range retry-after set-cookie vary
+  warning www-authenticate`.split(/\s+/)
+)
+
+/** True for a field, named in lower case, that may come after a body. */
+export const mayFollowBody = (name: string): boolean => !isOfConnection(name) && !BEFORE_THE_BODY.has(name)

@@ -1,5 +1,6 @@
-import { HeaderMap, type Trailers } from '@iopa/transport'
-import { checkedName, OutgoingTrailers, type TrailerValue } from '../message/outgoing-trailers.ts'
+import { HeaderMap, IopaError, type Trailers } from '@iopa/transport'
+import { mayFollowBody } from '../message/answer-fields.ts'
+import { checkField } from '../message/answer-head.ts'
 
 /** What trailers need to know of their request. */
 export interface TrailedRequest {
@@ -12,7 +13,7 @@ export interface TrailedRequest {
 /** The fields after the body of a request, and those after the body of its answer. */
 export class RequestTrailers implements Trailers {
   readonly #request: TrailedRequest
-  readonly #outgoing = new OutgoingTrailers()
+  readonly #values = new Map<string, string | (() => string | Promise<string>)>()
 
   constructor(request: TrailedRequest) {
     this.#request = request
@@ -22,20 +23,29 @@ export class RequestTrailers implements Trailers {
     return new HeaderMap([...this.#request.received])
   }
 
-  set(name: string, value: TrailerValue): boolean {
-    checkedName(name, value)
-    if (this.#request.open) this.#outgoing.set(name, value)
-    return this.#request.open
+  set(name: string, value: string | (() => string | Promise<string>)): boolean {
+    checkField(name, typeof value === 'string' ? value : '')
+    const lower = name.toLowerCase()
+    if (!mayFollowBody(lower)) throw new IopaError(500, 'bad-header-name', `'${name}' must come before the body: set it as a header of the answer.`)
+    if (!this.#request.open) return false
+    this.#values.set(lower, value)
+    return true
   }
 
   /** The names that are sent, for the field Trailer; empty for none. */
   get names(): string {
-    return this.#outgoing.names
+    return [...this.#values.keys()].join(', ')
   }
 
   /** Names and values, by turns. @throws IopaError 500 for a value that HTTP cannot carry, and what a function throws */
-  fields(): Promise<string[]> {
-    return this.#outgoing.fields()
+  async fields(): Promise<string[]> {
+    const fields: string[] = []
+    for (const [name, value] of this.#values) {
+      const text = typeof value === 'string' ? value : await value()
+      checkField(name, text)
+      fields.push(name, text)
+    }
+    return fields
   }
 }
 
