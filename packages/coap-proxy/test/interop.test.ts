@@ -7,7 +7,8 @@ import { coap } from '@iopa/coap'
 import { coapProxy } from '@iopa/coap-proxy'
 import { http } from '@iopa/http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { describeWith, type RunningClient, runClient, startClient } from '../../iopa-coap/test/peer-programs.ts'
+import { describeWith } from '../../../test/support/foreign-programs.ts'
+import { type RunningClient, runClient, startClient } from '../../iopa-coap/test/peer-programs.ts'
 
 const CLIENT = 'coap-client-notls'
 const freePort = (): Promise<number> =>

@@ -150,14 +150,18 @@ describe('a server in a session', () => {
   test('a second handshake from the same address makes another peer, and ends the first', async () => {
     const both = await pair()
     const first = both.server.opened[0]!
+    // The server does not hear that the client has gone.
+    both.network.script = ({ to }) => (to.port === SERVER.port ? 'drop' : undefined)
     await both.client.channel.close()
+    await both.settle()
+    both.network.script = undefined
     const again = await both.open({ psk: { sensor: KEY } }, { port: both.client.channel.localPort })
     await both.connect(again)
     await both.settle()
     expect(both.server.opened).toHaveLength(2)
     expect(both.server.opened[1]).not.toBe(first)
     expect(both.server.opened[1]!.id).not.toBe(first.id)
-    expect(both.server.closed).toEqual([{ peer: first, reason: 'closed' }])
+    expect(both.server.closed).toEqual([{ peer: first, reason: 'lost' }])
   })
 })
 

@@ -1,8 +1,9 @@
 import { createSocket } from 'node:dgram'
 import { afterAll, expect, test } from 'vitest'
+import { describeWith } from '../../../test/support/foreign-programs.ts'
 import type { DtlsOptions } from '../src/options.ts'
 import { authority, issue } from './certificate-authority.ts'
-import { describeWith, files, holds, realChannel, start } from './foreign-peers.ts'
+import { files, holds, realChannel, start } from './foreign-peers.ts'
 
 const root = authority()
 const middle = authority('middle', {}, root)

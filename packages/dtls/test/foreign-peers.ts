@@ -1,28 +1,11 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DEFAULT_LIMITS, type SecuredChannel, type SecuredEnd, type SecuredPeer, systemClock } from '@iopa/transport'
 import { datagramNetwork } from '@iopa/transport/node'
-import { describe, expect, test } from 'vitest'
+import { expect } from 'vitest'
 import { type DtlsOptions, dtls } from '../src/index.ts'
-
-const isInstalled = (program: string): boolean => {
-  try {
-    execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'pipe' })
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Tests that talk to a program of others: skipped by name without it, or failed when IOPA_REQUIRE_PEERS is 1. */
-export function describeWith(program: string, name: string, tests: () => void): void {
-  const title = `${name} (${program})`
-  if (isInstalled(program)) describe(title, { retry: 2 }, tests)
-  else if (process.env['IOPA_REQUIRE_PEERS'] === '1') test(title, () => expect.unreachable(`${program} is not installed`))
-  else describe.skip(title, tests)
-}
 
 /** A program that runs, with what it has printed. */
 export interface Program {

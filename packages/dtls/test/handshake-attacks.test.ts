@@ -4,12 +4,14 @@ import type { HandshakeFailure } from '../src/alerts.ts'
 import { ClientHandshake } from '../src/handshake/client-handshake.ts'
 import { type ClientHello, clientHelloBytes, serverHelloBytes } from '../src/handshake/hello.ts'
 import { MESSAGE, messageHeader } from '../src/handshake/message.ts'
-import { Reassembly } from '../src/handshake/reassembly.ts'
+import { Reassembly, readFragments } from '../src/handshake/reassembly.ts'
 import { ServerHandshake } from '../src/handshake/server-handshake.ts'
+import { Transcript } from '../src/handshake/transcript.ts'
 import { pskKeyExchange } from '../src/key-exchange/psk.ts'
 import { PskKeys, readIdentity } from '../src/key-exchange/psk-keys.ts'
-import { plainRecord, readRecord } from '../src/records/record.ts'
+import { contentOf, plainRecord, readRecord } from '../src/records/record.ts'
 import { RecordCiphers } from '../src/records/record-cipher.ts'
+import { masterSecret, pskPremaster, verifyData } from '../src/suites/key-schedule.ts'
 import { KEY } from './channels.ts'
 import { meet, TARGET } from './handshake-pair.ts'
 
@@ -23,6 +25,7 @@ const HELLO: ClientHello = {
   extensions: new Map()
 }
 const clock = { now: () => 0, elapsed: () => 0, setTimeout: () => undefined, clearTimeout: () => undefined }
+const IDENTITY = Buffer.from('\0\x06sensor')
 let time = 0
 const exchanges = [pskKeyExchange(new PskKeys({ sensor: KEY }, clock), { identity: 'sensor', key: KEY }, undefined)]
 
@@ -30,6 +33,8 @@ interface Machine<Kind> {
   readonly handshake: Kind
   readonly sent: Buffer[]
   readonly failures: HandshakeFailure[]
+  /** How often it has succeeded. */
+  established(): number
 }
 
 const machine = <Kind>(
@@ -42,14 +47,20 @@ const machine = <Kind>(
 ): Machine<Kind> => {
   const sent: Buffer[] = []
   const failures: HandshakeFailure[] = []
+  let established = 0
   const events = {
     send: (datagram: Uint8Array): void => void sent.push(Buffer.from(datagram)),
-    established: (): void => undefined,
+    established: (): void => void established++,
     failed: (failure: HandshakeFailure): void => void failures.push(failure),
     progressed: (): void => undefined
   }
   time = 0
-  return { handshake: create({ events, now: () => time, cid: undefined, ciphers: new RecordCiphers() }), sent, failures }
+  return {
+    handshake: create({ events, now: () => time, cid: undefined, ciphers: new RecordCiphers() }),
+    sent,
+    failures,
+    established: () => established
+  }
 }
 
 const serverWith = (hello: ClientHello): Machine<ServerHandshake> => {
@@ -112,17 +123,37 @@ describe('downgrade', () => {
 describe('Finished', () => {
   const flight = (): Machine<ServerHandshake> => {
     const created = serverWith(HELLO)
-    created.handshake.receive(messageRecord(MESSAGE.CLIENT_KEY_EXCHANGE, 2, Buffer.from('\0\x06sensor'))!)
+    created.handshake.receive(messageRecord(MESSAGE.CLIENT_KEY_EXCHANGE, 2, IDENTITY)!)
     return created
   }
 
-  test('before ChangeCipherSpec, in the clear: fails the handshake as a wrong key does', () => {
-    const { handshake, failures } = flight()
-    handshake.receive(messageRecord(MESSAGE.FINISHED, 3, Buffer.alloc(12))!)
-    expect([failures, handshake.due]).toEqual([[], 5500])
+  /** What a client with the key writes into its Finished. */
+  const rightFinished = ({ sent }: Machine<ServerHandshake>): Uint8Array => {
+    const transcript = new Transcript()
+    transcript.add(MESSAGE.CLIENT_HELLO, 1, clientHelloBytes(HELLO))
+    let random = Buffer.alloc(0)
+    for (const datagram of sent)
+      for (let record = readRecord(datagram, 0); record !== undefined; record = readRecord(datagram, record.end))
+        for (const { type, sequence, bytes } of readFragments(contentOf(record))!) {
+          transcript.add(type, sequence, bytes)
+          if (type === MESSAGE.SERVER_HELLO) random = Buffer.from(bytes.subarray(2, 34))
+        }
+    transcript.add(MESSAGE.CLIENT_KEY_EXCHANGE, 2, IDENTITY)
+    return verifyData('client', masterSecret(pskPremaster(KEY), HELLO.random, random), transcript.digest())
+  }
+
+  test.each([
+    ['a forged one', () => Buffer.alloc(12)],
+    ['one of a client with the key', rightFinished]
+  ])('before ChangeCipherSpec, in the clear: fails the handshake as a wrong key does, also %s', (_, content) => {
+    const created = flight()
+    const { handshake, failures } = created
+    handshake.receive(messageRecord(MESSAGE.FINISHED, 3, content(created))!)
+    expect([failures, handshake.due, created.established()]).toEqual([[], 5500, 0])
     time = 5500
     handshake.expire()
     expect(failures.map(({ alert }) => alert)).toEqual([51])
+    expect(created.established()).toBe(0)
   })
 
   test('before ChangeCipherSpec, protected: waits for it', async () => {

@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from 'vitest'
+import { describeWith } from '../../../test/support/foreign-programs.ts'
 import type { DtlsOptions } from '../src/index.ts'
 import { KEY } from './channels.ts'
-import { describeWith, type Program, type RealChannel, realChannel, start } from './foreign-peers.ts'
+import { type Program, type RealChannel, realChannel, start } from './foreign-peers.ts'
 
 const SUITES = ['PSK-AES128-GCM-SHA256', 'PSK-AES128-CCM', 'PSK-AES128-CCM8'] as const
 const PSK = ['-dtls1_2', '-psk', KEY.toString('hex')] as const

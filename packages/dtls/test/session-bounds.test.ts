@@ -1,6 +1,7 @@
 // A session at the ends of its numbers, and a channel under forged records.
 import type { DatagramEndpoint, SecuredEnd } from '@iopa/transport'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { ALERT } from '../src/alerts.ts'
 import { Session, type SessionOwner } from '../src/channel/session.ts'
 import { Opener, Sealer } from '../src/records/protection.ts'
 import { MOST_RECORDS, readRecord } from '../src/records/record.ts'
@@ -44,6 +45,24 @@ const forged = (sequence: number, length: number): Buffer => {
   record.writeUInt16BE(length, 11)
   return record
 }
+
+describe('a session', () => {
+  test.each([
+    ['a ClientHello', 1],
+    ['a HelloRequest', 0],
+    ['a message that does not exist', 99]
+  ])('renegotiation: goes on after %s, which has a warning as its answer', (_, type) => {
+    const { a, b, received, ended, sent } = sessions()
+    const sealer = new Sealer(keys(AES_128_CCM_8, 2), new Uint8Array(0), 9)
+    a.receive(readRecord(sealer.seal(22, Buffer.from([type, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])), 0)!, B)
+    const opener = new Opener(keys(AES_128_CCM_8, 1), false)
+    const answers = sent.map(record => opener.open(readRecord(record, 0)!))
+    expect(answers).toEqual([{ type: 21, content: Buffer.from([1, ALERT.NO_RENEGOTIATION]) }])
+    a.send(Buffer.from('to b'))
+    b.send(Buffer.from('to a'))
+    expect([received, ended]).toEqual([['to b', 'to a'], []])
+  })
+})
 
 describe('a session near record number 2^48', () => {
   test('sends the last records, announces the end, and uses no number twice', () => {

@@ -2,10 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { describeWith } from '../../../test/support/foreign-programs.ts'
 import { formatCode } from '../src/codec/codes.ts'
 import { LARGE, startEtsi } from './etsi-app.ts'
 import { type LossyRelay, lossyRelay } from './lossy-relay.ts'
-import { describeWith, runClient } from './peer-programs.ts'
+import { runClient } from './peer-programs.ts'
 
 const CLIENT = 'coap-client-notls'
 const BIG = Array.from({ length: 120 }, (_, i) => `upload ${i} of a body in blocks\n`).join('')

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
+import { describeWith } from '../../../test/support/foreign-programs.ts'
 import { CODE } from '../src/codec/codes.ts'
 import { TYPE } from '../src/codec/message.ts'
 import { startEtsi } from './etsi-app.ts'
 import { lossyRelay } from './lossy-relay.ts'
-import { type ClientRun, describeWith, runClient } from './peer-programs.ts'
+import { type ClientRun, runClient } from './peer-programs.ts'
 import { line, RawPeer } from './raw-peer.ts'
 
 const CLIENT = 'coap-client-notls'

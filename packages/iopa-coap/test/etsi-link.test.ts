@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
+import { describeWith } from '../../../test/support/foreign-programs.ts'
 import { parseLinks } from '../src/formats/link-format.ts'
 import { startEtsi } from './etsi-app.ts'
-import { describeWith, runClient } from './peer-programs.ts'
+import { runClient } from './peer-programs.ts'
 
 const CLIENT = 'coap-client-notls'
 

@@ -6,7 +6,8 @@ import { coap } from '@iopa/coap'
 import { dtls } from '@iopa/dtls'
 import { router } from '@iopa/router'
 import { expect, test } from 'vitest'
-import { describeWith, startClient } from './peer-programs.ts'
+import { describeWith } from '../../../test/support/foreign-programs.ts'
+import { startClient } from './peer-programs.ts'
 
 const KEY = 'a key of libcoap'
 

@@ -6,8 +6,9 @@ import { App, reply } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { describeWith } from '../../../test/support/foreign-programs.ts'
 import { collectGarbage, heapUsed } from './heap.ts'
-import { describeWith, startClient } from './peer-programs.ts'
+import { startClient } from './peer-programs.ts'
 
 const CLIENT = 'coap-client-notls'
 const MIB = 1024 * 1024

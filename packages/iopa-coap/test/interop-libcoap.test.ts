@@ -1,8 +1,8 @@
 import { App } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { expect, test } from 'vitest'
+import { describeWith } from '../../../test/support/foreign-programs.ts'
 import { parseLinks } from '../src/formats/link-format.ts'
-import { describeWith } from './peer-programs.ts'
 import { startPeerServer, tcpOnly } from './peer-server.ts'
 
 const SERVER = 'coap-server-notls'

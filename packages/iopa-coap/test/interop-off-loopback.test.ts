@@ -7,8 +7,9 @@ import { coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { request } from 'coap'
 import { describe, expect, test } from 'vitest'
+import { describeWith } from '../../../test/support/foreign-programs.ts'
 import { eventually } from './eventually.ts'
-import { describeWith, runClient, startClient } from './peer-programs.ts'
+import { runClient, startClient } from './peer-programs.ts'
 
 const ADDRESS = Object.values(networkInterfaces())
   .flatMap(addresses => addresses ?? [])

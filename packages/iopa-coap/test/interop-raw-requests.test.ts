@@ -2,9 +2,10 @@
 import { App } from '@iopa/appbuilder'
 import { coap, discover } from '@iopa/coap'
 import { expect, test } from 'vitest'
+import { describeWith } from '../../../test/support/foreign-programs.ts'
 import { OPTION } from '../src/codec/option-registry.ts'
 import { startEtsi } from './etsi-app.ts'
-import { describeWith, runClient } from './peer-programs.ts'
+import { runClient } from './peer-programs.ts'
 import { startPeerServer } from './peer-server.ts'
 
 describeWith('coap-server-notls', 'requests to libcoap', () => {

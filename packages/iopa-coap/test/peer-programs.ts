@@ -1,24 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { describe, expect, test } from 'vitest'
-
-const isInstalled = (program: string): boolean => {
-  try {
-    execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'pipe' })
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Tests that talk to a real program: skipped by name without it, or failed when IOPA_REQUIRE_PEERS is 1. */
-export function describeWith(program: string, name: string, tests: () => void): void {
-  const title = `${name} (${program})`
-  // Programs of others know no virtual clock: what they see of a stalled machine is tried again.
-  if (isInstalled(program)) describe(title, { retry: 2 }, tests)
-  else if (process.env['IOPA_REQUIRE_PEERS'] === '1') {
-    test(title, () => expect.unreachable(`${program} is not installed`))
-  } else describe.skip(title, tests)
-}
+import { type ChildProcess, spawn } from 'node:child_process'
 
 /** A message as libcoap prints it with `-v 6`. */
 export interface PrintedMessage {

@@ -4,14 +4,11 @@ import {
   type DatagramEndpoint,
   IopaError,
   type SecuredChannel,
-  type SecuredEnd,
   type SecuredIdentity,
   type SecuredPeer,
   type SecuredReceiver,
   type SecuredTarget,
-  type SecurityEnvironment,
-  sameIdentity,
-  type TimerHandle
+  type SecurityEnvironment
 } from '@iopa/transport'
 import { ALERT, HandshakeFailure } from '../alerts.ts'
 import { ClientHandshake } from '../handshake/client-handshake.ts'
@@ -24,9 +21,9 @@ import type { KeyExchange } from '../key-exchange/key-exchange.ts'
 import { CID_LENGTH, CONTENT, cidKey, cidOf, type ReceivedRecord, readRecord } from '../records/record.ts'
 import { RecordCiphers } from '../records/record-cipher.ts'
 import { HandshakeTable } from './handshake-table.ts'
+import { LiveSessions } from './live-sessions.ts'
 import { Opening, type OpeningEvents, yields } from './opening.ts'
-import { Session, type SessionOwner } from './session.ts'
-import { endpointKey, SessionTable } from './session-table.ts'
+import { endpointKey } from './session-table.ts'
 
 /** What a channel was configured with. */
 export interface ChannelSetting {
@@ -40,12 +37,10 @@ export interface ChannelSetting {
   revoke?(matches: (identity: SecuredIdentity) => boolean): void
 }
 
-/** How often within the idle time all sessions are looked at. */
-const SWEEPS = 4
 const RANDOM = [2, 34] as const
 
 /** DTLS over one datagram channel, in both roles: finds the session or handshake that a record belongs to. */
-export class DtlsChannel implements SecuredChannel, SessionOwner {
+export class DtlsChannel implements SecuredChannel {
   readonly localAddress: string
   readonly localPort: number
   readonly raw: unknown
@@ -53,20 +48,16 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
   readonly #environment: SecurityEnvironment
   readonly #setting: ChannelSetting
   readonly #gate: HelloGate
-  readonly #sessions: SessionTable
+  readonly #sessions: LiveSessions
   readonly #handshakes: HandshakeTable
   readonly #openings = new Map<string, Opening>()
   readonly #ciphers = new RecordCiphers()
-  readonly #period: number
-  #receiver: SecuredReceiver | undefined
-  #timer: TimerHandle
   /** Nothing begins any more, so that what the end of a session causes does not outlive the channel. */
   #isClosing = false
   #isClosed = false
-  sweeps = 0
 
   constructor(channel: DatagramChannel, environment: SecurityEnvironment, setting: ChannelSetting) {
-    const { clock, limits } = environment
+    const { clock } = environment
     this.localAddress = channel.localAddress
     this.localPort = channel.localPort
     this.raw = channel.raw
@@ -74,13 +65,13 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     this.#environment = environment
     this.#setting = setting
     this.#gate = new HelloGate(clock.elapsed())
-    this.#sessions = new SessionTable(limits)
+    const transmit = (datagram: Uint8Array, to: DatagramEndpoint): void => this.#transmit(datagram, to)
+    this.#sessions = new LiveSessions({ environment, idle: setting.idle, transmit })
     this.#handshakes = new HandshakeTable(clock)
-    this.#period = Math.max(1, Math.min(limits.idleTimeout, setting.idle) / SWEEPS)
   }
 
   open(receiver: SecuredReceiver): void {
-    this.#receiver = receiver
+    this.#sessions.open(receiver)
     this.#channel.open({
       message: (bytes, address, port, toMulticast) => {
         if (toMulticast !== true && !this.#isClosing) this.#receive(bytes, address, port)
@@ -111,7 +102,7 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     const isWithCid = record.type === CONTENT.CID
     const cid = isWithCid ? cidOf(record) : undefined
     const key = endpointKey(peer.address, peer.port)
-    const session = cid === undefined ? this.#sessions.at(key) : this.#sessions.withCid(cid)
+    const session = cid === undefined ? this.#sessions.table.at(key) : this.#sessions.table.withCid(cid)
     // A record without its id does not reach a session that has one (RFC 9146 section 3).
     if (session !== undefined && isWithCid === (session.cid !== undefined) && session.receive(record, peer)) return true
     if (this.#handshakes.size === 0) return false
@@ -125,7 +116,7 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     if (!this.#environment.accept) return
     const verdict = this.#gate.judge(record, peer, this.#environment.clock.elapsed())
     if (verdict === undefined) return
-    if ('answer' in verdict) this.transmit(verdict.answer, peer)
+    if ('answer' in verdict) this.#transmit(verdict.answer, peer)
     else this.#accept(verdict.accepted, record.sequence, peer)
   }
 
@@ -165,7 +156,7 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
 
   #events(peer: DatagramEndpoint, established: (result: Established) => void, failed: (failure: HandshakeFailure) => void): HandshakeEvents {
     return {
-      send: datagram => this.transmit(datagram, peer),
+      send: datagram => this.#transmit(datagram, peer),
       established: result => {
         this.#handshakes.delete(peer)
         established(result)
@@ -188,39 +179,9 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
   }
 
   #establish(result: Established, peer: DatagramEndpoint): void {
-    const session = this.#admit(result, peer)
-    if (session !== undefined) this.#receiver?.opened(session)
+    const session = this.#sessions.accept(result, peer)
     const suits = this.#setting.exchanges.some(exchange => exchange.suitsServer?.(result.identity) === true)
     this.#openings.get(endpointKey(peer.address, peer.port))?.met(session, suits)
-  }
-
-  /** The session of a finished handshake; undefined where there is no room for it. */
-  #admit(result: Established, peer: DatagramEndpoint): Session | undefined {
-    const session = new Session(this, result, peer)
-    // Behind another address of a NAT the same port may be another device by now; a session with an id is then found by it.
-    const before = this.#sessions.at(endpointKey(peer.address, peer.port))
-    if (before !== undefined && (before.cid === undefined || sameIdentity(before, session))) before.end('lost')
-    if (!this.#sessions.hasRoom(peer.address))
-      this.#sessions.idlest(peer.address, this.sweeps, this.#count(this.#environment.limits.idleTimeout))?.end('idle')
-    if (!this.#sessions.hasRoom(peer.address)) {
-      session.close()
-      this.#environment.refused?.(peer, 'too-many-connections')
-      return undefined
-    }
-    this.#sessions.add(session)
-    this.#timer ??= this.#environment.clock.setTimeout(() => this.#sweep(), this.#period)
-    return session
-  }
-
-  #count(time: number): number {
-    return Math.ceil(time / this.#period) + 1
-  }
-
-  #sweep(): void {
-    this.sweeps++
-    const oldest = this.sweeps - this.#count(this.#setting.idle)
-    for (const session of this.#sessions) if (session.lastActive <= oldest) session.end('idle')
-    this.#timer = this.#sessions.size === 0 ? undefined : this.#environment.clock.setTimeout(() => this.#sweep(), this.#period)
   }
 
   connect(target: SecuredTarget, signal: AbortSignal): Promise<SecuredPeer> {
@@ -234,7 +195,7 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
         target,
         signal,
         shake: events => this.#shake(target, events),
-        admit: result => this.#admit(result, { address, port }),
+        admit: result => this.#sessions.admit(result, { address, port }),
         ended: () => this.#openings.delete(key),
         resolve,
         reject
@@ -261,7 +222,7 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
 
   revoke(matches: (identity: SecuredIdentity) => boolean): void {
     this.#setting.revoke?.(matches)
-    for (const session of this.#sessions) if (matches(session)) session.end('revoked')
+    this.#sessions.end('revoked', matches)
     for (const { handshake } of this.#handshakes)
       if (handshake instanceof ServerHandshake && matches(handshake.claimed))
         handshake.fail(new HandshakeFailure(ALERT.HANDSHAKE_FAILURE, 'The user was revoked.'), true)
@@ -272,29 +233,13 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
       this.#isClosing = true
       for (const opening of this.#openings.values()) opening.close()
       for (const { handshake } of this.#handshakes) handshake.fail(new HandshakeFailure(ALERT.USER_CANCELED, 'The channel was closed.'), true)
-      for (const session of this.#sessions) session.end('closed')
-      this.#environment.clock.clearTimeout(this.#timer)
+      this.#sessions.close()
       this.#isClosed = true
     }
     await this.#channel.close()
   }
 
-  transmit(datagram: Uint8Array, { address, port }: DatagramEndpoint): void {
+  #transmit(datagram: Uint8Array, { address, port }: DatagramEndpoint): void {
     if (!this.#isClosed) this.#channel.send(datagram, port, address)
-  }
-
-  deliver(bytes: Uint8Array, session: Session, unproven: boolean): void {
-    this.#receiver?.message(bytes, session, unproven)
-  }
-
-  moved(session: Session, before: DatagramEndpoint): void {
-    // A session without an id is found by its address alone, which is another peer's now.
-    const other = this.#sessions.at(endpointKey(session.proven.address, session.proven.port))
-    if (other !== undefined && other !== session && other.cid === undefined) other.end('lost')
-    this.#sessions.move(session, before)
-  }
-
-  ended(session: Session, reason: SecuredEnd): void {
-    if (this.#sessions.delete(session)) this.#receiver?.closed(session, reason)
   }
 }
