@@ -1,4 +1,4 @@
-import { type Bag, type Context, IopaError, type ReceivedAnswer, type Reply, reply } from '@iopa/appbuilder'
+import { type Bag, type Context, IopaError, isIopaError, type ReceivedAnswer, type Reply, reply } from '@iopa/appbuilder'
 import { BodyInTurn, LargeBody, passedOn } from './bodies.ts'
 import { fieldsOfSealed, optionFromHttp } from './sealed-http.ts'
 import type { Target } from './targets.ts'
@@ -183,6 +183,20 @@ export const answerFrom = async (answer: ReceivedAnswer, base: string, reading?:
   if (isSealed) headers.push(['cache-control', 'no-store'])
   else if (answer.status === 200 && answer.headers.get('cache-control') === undefined) headers.push(['cache-control', `max-age=${DEFAULT_MAX_AGE}`])
   return { status: answer.status, code: message?.code ?? 0, body, headers, options }
+}
+
+/** How often an answer is asked for again because it changed while its blocks came. */
+const RESTARTS = 3
+
+/** Asks again where a short answer changed while it was collected: a client that streams leaves that to its caller. */
+export const untilStable = async (method: string | undefined, ask: () => Promise<ForwardedAnswer>): Promise<ForwardedAnswer> => {
+  for (let restarts = 0; ; restarts++)
+    try {
+      return await ask()
+    } catch (error) {
+      const isSafe = method === 'GET' || method === 'FETCH'
+      if (!isSafe || restarts === RESTARTS || !isIopaError(error) || error.code !== 'unstable-answer') throw error
+    }
 }
 
 const whole = (bytes: Uint8Array): Uint8Array | null => (bytes.length === 0 ? null : bytes)
