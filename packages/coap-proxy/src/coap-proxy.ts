@@ -102,9 +102,8 @@ class CoapProxy implements CoapProxyExtension {
     try {
       body = await requestBodyOf(context)
       if (body !== null) request['iopa.Body'] = body
-      const account = accountOf(context)
       const ask: AskServer = etag =>
-        upstreams.use(target, account, (client, hold) =>
+        upstreams.use(target, accountOf(context), (client, hold) =>
           untilStable(request['iopa.Method'], async () => {
             const answer = await client.send(etag === undefined ? request : withTag(request, etag))
             return answerFrom(answer, base, { most, done: hold() })

@@ -212,6 +212,18 @@ const uint = (value: Uint8Array): number => value.reduce((number, byte) => numbe
 /** Statuses of HTTP for codes of CoAP that mean something else there (RFC 8075 section 7). */
 const HTTP_STATUS: Readonly<Record<number, number>> = { 402: 400, 408: 400, 505: 502 }
 
+/** Header fields for caches of HTTP between here and the client: what the cache key of CoAP has beside the URI, and whether it is for one user alone (RFC 9111 section 5.2.2.7). */
+const forHttpCaches = (context: Context, headers: ForwardedAnswer['headers']): [string, string][] => {
+  const fields = headers.map(([name, value]): [string, string] => [name, value])
+  // What an observer gets is kept by none.
+  if ((context['iopa.Method'] !== 'GET' && context['iopa.Method'] !== 'HEAD') || context['iopa.Observe'] === true || context['server.IsNotification'])
+    return fields
+  fields.push(['vary', 'accept'])
+  const control = fields.find(([name]) => name === 'cache-control')
+  if (control !== undefined && context.user !== undefined) control[1] = `private, ${control[1]}`
+  return fields
+}
+
 /** The answer of the app. */
 export const answerTo = (context: Context, { status, body: given, headers, options }: ForwardedAnswer): Reply => {
   // It may never be read: of HEAD, or where the peer has what it is.
@@ -228,9 +240,5 @@ export const answerTo = (context: Context, { status, body: given, headers, optio
   const oscore = options.find(([number]) => number === OSCORE)
   // The code outside says nothing (RFC 8613 section 11.1).
   if (oscore !== undefined) return reply(200, body, fieldsOfSealed(oscore[1]))
-  return reply(
-    HTTP_STATUS[status] ?? status,
-    body,
-    headers.map(([name, value]) => [name, value] as [string, string])
-  )
+  return reply(HTTP_STATUS[status] ?? status, body, forHttpCaches(context, headers))
 }
