@@ -17,6 +17,7 @@ import {
   relayOf,
   requestBodyOf,
   requestTo,
+  untilStable,
   withTag
 } from './forwarding.ts'
 import { type CoapProxyOptions, type CoapProxySettings, settingsOf } from './options.ts'
@@ -101,12 +102,13 @@ class CoapProxy implements CoapProxyExtension {
     try {
       body = await requestBodyOf(context)
       if (body !== null) request['iopa.Body'] = body
-      const account = accountOf(context)
       const ask: AskServer = etag =>
-        upstreams.use(target, account, async (client, hold) => {
-          const answer = await client.send(etag === undefined ? request : withTag(request, etag))
-          return answerFrom(answer, base, { most, done: hold() })
-        })
+        upstreams.use(target, accountOf(context), (client, hold) =>
+          untilStable(request['iopa.Method'], async () => {
+            const answer = await client.send(etag === undefined ? request : withTag(request, etag))
+            return answerFrom(answer, base, { most, done: hold() })
+          })
+        )
       const notify = relayOf(context)
       if (notify !== undefined) return answerTo(context, await this.#relayed({ context, upstreams, target, request, base, notify }))
       const observes = (context['server.IsNotification'] || context['iopa.Observe'] === true) && !isProtected(context)

@@ -1,4 +1,4 @@
-import { type Bag, type Context, IopaError, type ReceivedAnswer, type Reply, reply } from '@iopa/appbuilder'
+import { type Bag, type Context, IopaError, isIopaError, type ReceivedAnswer, type Reply, reply } from '@iopa/appbuilder'
 import { BodyInTurn, LargeBody, passedOn } from './bodies.ts'
 import { fieldsOfSealed, optionFromHttp } from './sealed-http.ts'
 import type { Target } from './targets.ts'
@@ -185,6 +185,20 @@ export const answerFrom = async (answer: ReceivedAnswer, base: string, reading?:
   return { status: answer.status, code: message?.code ?? 0, body, headers, options }
 }
 
+/** How often an answer is asked for again because it changed while its blocks came. */
+const RESTARTS = 3
+
+/** Asks again where a short answer changed while it was collected: a client that streams leaves that to its caller. */
+export const untilStable = async (method: string | undefined, ask: () => Promise<ForwardedAnswer>): Promise<ForwardedAnswer> => {
+  for (let restarts = 0; ; restarts++)
+    try {
+      return await ask()
+    } catch (error) {
+      const isSafe = method === 'GET' || method === 'FETCH'
+      if (!isSafe || restarts === RESTARTS || !isIopaError(error) || error.code !== 'unstable-answer') throw error
+    }
+}
+
 const whole = (bytes: Uint8Array): Uint8Array | null => (bytes.length === 0 ? null : bytes)
 
 /** Bytes of the body, as the server says (RFC 7959 section 4). */
@@ -197,6 +211,18 @@ const uint = (value: Uint8Array): number => value.reduce((number, byte) => numbe
 
 /** Statuses of HTTP for codes of CoAP that mean something else there (RFC 8075 section 7). */
 const HTTP_STATUS: Readonly<Record<number, number>> = { 402: 400, 408: 400, 505: 502 }
+
+/** Header fields for caches of HTTP between here and the client: what the cache key of CoAP has beside the URI, and whether it is for one user alone (RFC 9111 section 5.2.2.7). */
+const forHttpCaches = (context: Context, headers: ForwardedAnswer['headers']): [string, string][] => {
+  const fields = headers.map(([name, value]): [string, string] => [name, value])
+  // What an observer gets is kept by none.
+  if ((context['iopa.Method'] !== 'GET' && context['iopa.Method'] !== 'HEAD') || context['iopa.Observe'] === true || context['server.IsNotification'])
+    return fields
+  fields.push(['vary', 'accept'])
+  const control = fields.find(([name]) => name === 'cache-control')
+  if (control !== undefined && context.user !== undefined) control[1] = `private, ${control[1]}`
+  return fields
+}
 
 /** The answer of the app. */
 export const answerTo = (context: Context, { status, body: given, headers, options }: ForwardedAnswer): Reply => {
@@ -214,9 +240,5 @@ export const answerTo = (context: Context, { status, body: given, headers, optio
   const oscore = options.find(([number]) => number === OSCORE)
   // The code outside says nothing (RFC 8613 section 11.1).
   if (oscore !== undefined) return reply(200, body, fieldsOfSealed(oscore[1]))
-  return reply(
-    HTTP_STATUS[status] ?? status,
-    body,
-    headers.map(([name, value]) => [name, value] as [string, string])
-  )
+  return reply(HTTP_STATUS[status] ?? status, body, forHttpCaches(context, headers))
 }

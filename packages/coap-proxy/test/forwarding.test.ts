@@ -1,4 +1,5 @@
-import type { Bag, Client } from '@iopa/appbuilder'
+import { type Bag, type Client, IopaError } from '@iopa/appbuilder'
+import type { UpstreamClient } from '@iopa/coap-proxy'
 import { describe, expect, test } from 'vitest'
 import { PROXY, SERVER, type Site, virtualSite } from './virtual-site.ts'
 
@@ -221,3 +222,30 @@ test('a server without a proxy answers 5.05', async () => {
   expect((await ask(site, client, proxied(`coap://${SERVER}/state`))).status).toBe(505)
   await site.close()
 })
+
+test.each([
+  ['GET', 3, 200, 4],
+  ['GET', 4, 502, 4],
+  ['PUT', 1, 502, 1]
+])(
+  '%s: of an answer that changes %i times while its blocks come, the proxy makes %i after %i requests',
+  async (method, changes, status, requests) => {
+    let asked = 0
+    const body = async function* () {
+      yield new Uint8Array(1024)
+      if (asked <= changes) throw new IopaError(502, 'unstable-answer', 'The answer changed while its blocks were fetched.')
+      yield new Uint8Array(10)
+    }
+    const send = async () => {
+      asked++
+      return { status: 200, type: 'text/plain', headers: { get: () => undefined }, body: body() }
+    }
+    const upstream = { connect: async () => ({ send, close: async () => undefined }) } as unknown as UpstreamClient
+    const site = await virtualSite({ proxy: { client: upstream } })
+    const client = await site.connect()
+    const answer = await site.clock.runUntil(client.send({ 'iopa.Method': method, 'iopa.Path': `/hc/coap/${SERVER}/state` }))
+    expect([answer.status, asked]).toEqual([status, requests])
+    if (status === 200) expect((await answer.bytes()).length).toBe(1034)
+    await site.close()
+  }
+)

@@ -27,6 +27,10 @@ server.get('/tagged', () => reply(200, 'tagged', { etag: '"v1"', 'cache-control'
 
 beforeAll(async () => {
   const [things] = await server.listen()
+  app.use((context, next) => {
+    if (context.headers.has('authorization')) context['server.User'] = { id: 'ann', by: 'bearer' }
+    return next()
+  })
   app.use(coapProxy({ client: app, targets: [things!.url] }))
   app.use(coap({ port: 0 })).use(http({ port: 0 }))
   const listeners = await app.listen()
@@ -53,6 +57,15 @@ describe('HTTP to CoAP', () => {
   test('gives Location within the proxy', async () => {
     const made = await fetch(`${base}/items`, { method: 'POST' })
     expect([made.status, made.headers.get('location')]).toEqual([201, `${new URL(base).pathname}/items/7`])
+  })
+
+  test('says to caches of HTTP what an answer depends on', async () => {
+    const fields = async (init: RequestInit = {}) => {
+      const { headers } = await fetch(`${base}/shelly`, init)
+      return [headers.get('vary'), headers.get('cache-control')]
+    }
+    expect(await fields()).toEqual(['accept', 'max-age=60'])
+    expect(await fields({ headers: { authorization: 'Bearer x' } })).toEqual(['accept', 'private, max-age=60'])
   })
 
   test('validates by ETag', async () => {

@@ -63,11 +63,11 @@ describeWith('coap-server-notls', 'the proxy between programs of others', () => 
 
   test('coap-client -P puts and gets 30 KB in blocks, and observes, at coap-server', async () => {
     const body = 'x'.repeat(30_000)
-    const put = await runClient(CLIENT, '-m', 'put', '-b', '1024', '-e', body, '-P', proxy, `${theirs}/example_data`)
+    const put = await runClient(CLIENT, '-m', 'put', '-B', '20', '-b', '1024', '-e', body, '-P', proxy, `${theirs}/example_data`)
     expect(put.received.at(-1)?.code).toMatch(/^2\.0[14]$/)
     // What is kept is answered at once: libcoap 4.3.1 drops a separate answer in blocks to a request with Proxy-Uri.
     expect(await (await fetch(`${web}hc/${theirs}/example_data`)).text()).toBe(body)
-    const got = await runClient(CLIENT, '-m', 'get', '-P', proxy, `${theirs}/example_data`)
+    const got = await runClient(CLIENT, '-B', '20', '-m', 'get', '-P', proxy, `${theirs}/example_data`)
     expect(got.received.filter(({ code }) => code === '2.05')).toHaveLength(30)
     const watching = startClient(CLIENT, ['-v', '6', '-m', 'get', '-s', '60', '-P', proxy, `${theirs}/time`])
     try {
