@@ -102,7 +102,7 @@ const BUNDLES: readonly Budget[] = [
     title: 'App, reply, IopaError, router, http',
     names: { ...CORE, router: 'router', 'iopa-http': 'http' },
     most: 89.6,
-    whole: 105,
+    whole: 105.4,
     target: 38,
     later: [
       'transport/src/client/engine.ts',

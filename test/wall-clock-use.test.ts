@@ -20,6 +20,7 @@ const DATES: Readonly<Record<string, string>> = {
   'packages/store/src/document-changes.ts': 'when a document was changed',
   'packages/store/src/history/history-pruning.ts': 'the age of stored states',
   'packages/store/src/twin/presence.ts': 'when a device was seen',
+  'packages/store/src/twin/twins.ts': 'when a twin was set aside',
   'packages/store/src/idempotency/kept-answers.ts': 'how long an answer is kept',
   'packages/store/src/representation.ts': 'what computed members are made of',
   'packages/store/src/store-lifecycle.ts': 'when a document was set aside',
