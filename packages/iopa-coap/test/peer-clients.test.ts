@@ -4,7 +4,7 @@ import { dtls } from '@iopa/dtls'
 import { router } from '@iopa/router'
 import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import { TYPE } from '../src/codec/message.ts'
+import { type ReceivedMessage, TYPE } from '../src/codec/message.ts'
 import { OPTION } from '../src/codec/option-registry.ts'
 import { eventually } from './eventually.ts'
 import { line, RawPeer, rawRequest } from './raw-peer.ts'
@@ -40,14 +40,19 @@ describe('a client to a peer over UDP', () => {
     await using server = await hub()
     const device = await RawPeer.to(server.port)
     device.send(rawRequest(CODE.GET, { path: '/echo', id: 7, token: 'mine' }))
-    const asked = await device.next()
+    // A server on a stalled machine acknowledges first, and answers later.
+    const next = async (): Promise<ReceivedMessage> => {
+      const message = await device.next()
+      return message.type === TYPE.ACK && message.code === CODE.EMPTY ? next() : message
+    }
+    const asked = await next()
     expect([asked.type, asked.code, asked.options.getAll(OPTION.URI_PATH).map(String)]).toEqual([TYPE.CON, CODE.GET, ['name']])
     expect(Buffer.from(asked.token).toString()).not.toBe('mine')
     // A piggybacked answer, under the id of the server.
     const answer = rawRequest(CODE.CONTENT, { type: TYPE.ACK, id: asked.id, token: 'x', payload: 'A' })
     device.send(Buffer.concat([Buffer.of(0x68, 0x45, asked.id >> 8, asked.id & 255), asked.token, Buffer.from('ff41', 'hex')]))
     expect(answer.length).toBeGreaterThan(4)
-    expect(line(await device.next())).toBe('ACK 2.05 {mine} "you are A"')
+    expect(line(await next())).toMatch(/^(?:ACK|CON) 2\.05 \{mine\} "you are A"$/)
     device.close()
   })
 
