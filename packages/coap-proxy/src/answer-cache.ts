@@ -46,7 +46,10 @@ export class AnswerCache {
     const flight: Flight = { resource, old: false }
     this.#flights.add(flight)
     try {
-      const answer = await ask(known?.etag)
+      const first = await ask(known?.etag)
+      // A 2.03 for the tag of nobody: it would leave a client that has no answer without one.
+      const isLost = first.status === 304 && known?.etag !== undefined && headerOf(first, 'etag') !== known.etag && !request.hasTags
+      const answer = isLost ? await ask() : first
       const isKept = !flight.old && !request.passing
       if (known !== undefined && answer.status === 304 && headerOf(answer, 'etag') === known.etag) {
         // RFC 7252 section 5.9.1.3: what 2.03 says of freshness holds for the answer that is kept.

@@ -10,6 +10,8 @@ import type { Target } from './targets.ts'
 export interface CachedRequest extends StorageKey {
   /** The client wants an answer that the server has just given or validated. */
   readonly revalidates: boolean
+  /** The client has answers of its own, which the server may say are valid. */
+  readonly hasTags: boolean
   /** The answer must not be kept. */
   readonly passing: boolean
   /** True where Max-Age says what is left, false where Age does. */
@@ -82,6 +84,7 @@ export const cachedRequest = (context: Context, target: Target, request: Bag, bo
     resource: resourceOf(target, path),
     owner: accountOf(context),
     revalidates: !isCoap && /(?:^|[\s,])(?:no-cache|max-age=0)(?:$|[\s,])/i.test(control),
+    hasTags: headers.has('if-none-match'),
     passing: !isCoap && /(?:^|[\s,])no-store(?:$|[\s,])/i.test(control),
     isCoap
   }

@@ -1,6 +1,9 @@
 import type { Bag, Client, Context } from '@iopa/appbuilder'
+import type { Clock } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
+import { AnswerCache } from '../src/answer-cache.ts'
 import { cachedRequest, madeOf } from '../src/cache-key.ts'
+import type { ForwardedAnswer } from '../src/forwarding.ts'
 import { targetOf } from '../src/targets.ts'
 import { SERVER, type Site, type SiteOptions, virtualSite } from './virtual-site.ts'
 
@@ -213,4 +216,44 @@ test.each([
   ['coap://other/a', undefined]
 ])('the Location %s makes what is kept of %s old', (location, made) => {
   expect(madeOf({ status: 201, code: 65, body: null, headers: [['location', location]], options: [] }, '/hc/coap/x')).toBe(made)
+})
+
+test.each([
+  ['"a"', [['"a"', 304]], 'first'],
+  [
+    '"b"',
+    [
+      ['"a"', 304],
+      [undefined, 200]
+    ],
+    'second'
+  ],
+  [
+    undefined,
+    [
+      ['"a"', 304],
+      [undefined, 200]
+    ],
+    'second'
+  ]
+] as const)('a 2.03 with the tag %s comes to %j', async (tag, exchanges, text) => {
+  const now = { at: 0 }
+  const cache = new AnswerCache({ entries: 10, size: 1e6 }, { elapsed: () => now.at } as Clock)
+  const request = { key: 'k', resource: 'r', owner: 'o', revalidates: false, passing: false, isCoap: true, hasTags: false }
+  const answerOf = (status: number, etag: string | undefined, body: string): ForwardedAnswer => ({
+    status,
+    code: 0,
+    body: body === '' ? null : Buffer.from(body),
+    headers: [['cache-control', 'max-age=1'], ...(etag === undefined ? [] : [['etag', etag] as const])],
+    options: []
+  })
+  await cache.answer(request, async () => answerOf(200, '"a"', 'first'))
+  now.at = 2000
+  const asked: unknown[] = []
+  const answer = await cache.answer(request, async etag => {
+    const status = etag === undefined ? 200 : 304
+    asked.push([etag, status])
+    return status === 304 ? answerOf(304, tag, '') : answerOf(200, '"c"', 'second')
+  })
+  expect([asked, answer.status, String(answer.body)]).toEqual([exchanges, 200, text])
 })

@@ -1,6 +1,6 @@
-import { App, reply } from '@iopa/appbuilder'
+import { App, IopaError, reply } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
-import { coapProxy } from '@iopa/coap-proxy'
+import { coapProxy, type UpstreamClient } from '@iopa/coap-proxy'
 import { http } from '@iopa/http'
 import { router } from '@iopa/router'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -134,4 +134,29 @@ describe('HTTP to CoAP', () => {
     await until('"level":8')
     leave.abort()
   })
+})
+
+test.each([
+  [70_000, 'rejects', 200],
+  [60_000, 'is an error', 502]
+])('an answer whose server dies after %i bytes %s, and is not kept', async (bytes, _, status) => {
+  let asked = 0
+  const body = async function* () {
+    for (let sent = 0; sent < bytes; sent += 10_000) yield new Uint8Array(10_000)
+    throw new IopaError(502, 'connection-lost', 'The connection is lost.')
+  }
+  const send = async () => {
+    asked++
+    return { status: 200, type: 'text/plain', headers: { get: () => undefined }, body: body() }
+  }
+  const client = { connect: async () => ({ send, close: async () => undefined }) } as unknown as UpstreamClient
+  const dying = new App({ logger: false }).use(coapProxy({ client, targets: ['coap://192.0.2.7'] })).use(http({ port: 0 }))
+  const [{ url } = { url: '' }] = await dying.listen()
+  for (let at = 1; at <= 2; at++) {
+    const answer = await fetch(`${url}hc/coap/192.0.2.7/x`)
+    expect([answer.status, asked]).toEqual([status, at])
+    if (status === 200) await expect(answer.bytes()).rejects.toThrow()
+    else await answer.text()
+  }
+  await dying.close()
 })

@@ -169,6 +169,7 @@ describe('passedOn', () => {
 
 test.each([
   [130_000, 'longer'],
+  [120_000, 'longer'],
   [190_000, 'shorter']
 ])('an answer of 150,000 bytes that says %i fails at its end, and is not given in part', async (size, word) => {
   const parts = (async function* () {

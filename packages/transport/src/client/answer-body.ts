@@ -1,6 +1,7 @@
 import type { LinkAnswer } from '@iopa/context'
 import { collectBytes, withPayload } from '@iopa/context/host'
 import type { Call } from './call.ts'
+import { marked } from './upstream.ts'
 
 type Step = IteratorResult<Uint8Array, undefined>
 
@@ -31,7 +32,8 @@ class AnswerBody implements AsyncIterableIterator<Uint8Array, undefined> {
     } catch (error) {
       const reason: unknown = this.#call.aborted ? this.#call.signal.reason : error
       void this.return()
-      throw reason
+      // The rest of an answer fails like the answer itself: it is no error of the one who reads it.
+      throw this.#call.left ? reason : marked(reason, 'upstream')
     }
   }
 

@@ -37,6 +37,11 @@ export class Call {
     return this.#controller.signal.aborted
   }
 
+  /** True where the caller itself has given up. */
+  get left(): boolean {
+    return this.#caller?.aborted === true
+  }
+
   /** The peer is awaited from now on: for `receipt` milliseconds at most, and for `answer` once it has received the request on this link. */
   await(receipt: number, answer: number = receipt, link?: Pick<Link, 'silence'>): void {
     this.#times = { receipt, answer }
