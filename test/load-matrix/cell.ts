@@ -62,25 +62,30 @@ const pause = (milliseconds: number): Promise<void> => new Promise(resolve => se
 export const runCell = async ({ version, publishers, handler, duration, asks }: Cell): Promise<CellResult> => {
   const { app, port, lines, answered } = await serveLoad(handler)
   const listening = await child('subscribers.mjs', { port, version, fast: 4, slow: 2, dead: 2 })
+  const unrelated = await child('unrelated.mjs', { port, version })
   // MQTT 3.1.1 has no receive maximum; a publisher of a handler that waits for it leaves room for what it waits for.
   const sending = await child('publishers.mjs', { port, version, count: publishers, window: version === 5 ? 64 : 60, asks })
   sending.send('go')
   await pause(duration / 2)
   const before = mebibytes()
-  listening.send('reset')
+  // What waited for the collection is not counted either.
+  await pause(Math.min(200, duration / 4))
+  unrelated.send('reset')
   await pause(duration / 2)
-  let [sent, heard] = [await ask(sending), await ask(listening)]
+  let [sent, heard, aside] = [await ask(sending), await ask(listening), await ask(unrelated)]
   // After the times were asked for: a forced collection stops the server for longer than any of its own turns.
   const after = mebibytes()
   // A machine that is busy may need longer until each kind of client has had its turn.
-  while (!(sent['acknowledged']! > 0 && answered() > 0 && heard['asides']! > 10)) {
+  while (!(sent['acknowledged']! > 0 && answered() > 0 && aside['asides']! > 10)) {
     await pause(100)
-    ;[sent, heard] = [await ask(sending), await ask(listening)]
+    ;[sent, heard, aside] = [await ask(sending), await ask(listening), await ask(unrelated)]
   }
   sending.send('end')
   listening.send('end')
-  await Promise.all([once(sending, 'exit'), once(listening, 'exit')])
+  unrelated.send('end')
+  await Promise.all([sending, listening, unrelated].map(process => once(process, 'exit')))
   await app.close({ timeout: 2000 })
-  const figures = { ...sent, ...heard, closed: (sent['closed'] ?? 0) + (heard['closed'] ?? 0), answered: answered() }
+  const closed = [sent, heard, aside].reduce((sum, totals) => sum + (totals['closed'] ?? 0), 0)
+  const figures = { ...sent, ...heard, ...aside, closed, answered: answered() }
   return { ...(figures as unknown as CellResult), growth: after - before, lines }
 }

@@ -1,9 +1,8 @@
-// Subscribers that are fast, slow and dead, and a pair of clients that have nothing to do with the load. `fork`ed with { port, version, fast, slow, dead }.
-import { open, publishPacket, subscribePacket } from './packets.mjs'
+// Subscribers that are fast, slow and dead. `fork`ed with { port, version, fast, slow, dead }.
+import { open, subscribePacket } from './packets.mjs'
 
 const { port, version, fast, slow, dead } = JSON.parse(process.argv[2])
 const totals = { fast: 0, slow: 0, closed: 0, expelled: 0, outrun: 0 }
-let times = []
 
 const acknowledge = (bytes, flags, start) => {
   if ((flags & 6) === 0) return null
@@ -59,29 +58,8 @@ for (let at = 0; at < dead; at++) {
   setTimeout(() => socket.pause(), 50)
 }
 
-const listener = await open(
-  port,
-  version,
-  'aside-listener',
-  (type, _flags, bytes, _start, end) => {
-    if (type === 3) times.push(performance.now() - Number(bytes.toString('latin1', end - 20, end)))
-  },
-  () => totals.closed++
-)
-listener.write(subscribePacket(version, 'aside/+', 0))
-const talker = await open(port, version, 'aside-talker', () => undefined, () => totals.closed++)
-await new Promise(resolve => setTimeout(resolve, 50))
-const talk = setInterval(() => talker.write(publishPacket(version, 'aside/1', String(performance.now()).padStart(20, '0').slice(0, 20), 0, 0)), 10)
-
 process.send('ready')
 process.on('message', message => {
-  if (message === 'reset') times = []
-  else if (message === 'totals') {
-    const sorted = [...times].sort((a, b) => a - b)
-    const at = part => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0
-    process.send({ ...totals, asides: sorted.length, p50: at(0.5), p99: at(0.99) })
-  } else {
-    clearInterval(talk)
-    process.exit(0)
-  }
+  if (message === 'totals') process.send(totals)
+  else process.exit(0)
 })
