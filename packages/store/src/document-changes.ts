@@ -88,7 +88,7 @@ export class DocumentChanges {
         this.#checkRoom(undefined, size, size, false)
         this.#comingDocuments++
         this.#comingBytes += size
-        created.push({ key, state: held, version: ++this.#version, changed: clock.now(), size })
+        created.push({ key, state: held, version: ++this.#version, changed: clock.now(), size, tag: '' })
       }
     } finally {
       this.#comingDocuments -= created.length
@@ -140,7 +140,7 @@ export class DocumentChanges {
     const { documents, clock } = this.#host
     const growth = previous === undefined ? size : size - previous.size
     this.#checkRoom(previous, size, growth, replica)
-    const document: Kept = { key, state: held, version: ++this.#version, changed: clock.now(), size }
+    const document: Kept = { key, state: held, version: ++this.#version, changed: clock.now(), size, tag: '' }
     if (this.#journal !== null) return this.#write(this.#journal, document, previous, growth, beside?.(document))
     documents.put(document)
     this.#host.history?.record(key, { version: document.version, changed: document.changed, state: held })

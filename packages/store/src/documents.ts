@@ -9,6 +9,8 @@ export interface Kept {
   readonly changed: number
   /** About the bytes of its JSON. */
   readonly size: number
+  /** The entity tag of its JSON; empty until it is asked for. */
+  tag: string
 }
 
 /** What is left of a deleted document. */

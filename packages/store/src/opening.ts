@@ -52,7 +52,7 @@ export const readDocuments = async (store: OpeningStore, time: number): Promise<
     if (record.gone === true) tombstones.push([key, record])
     else {
       const { state, size } = new HeldState(await currentState(store.contract, record))
-      documents.put({ key, state, size, version: record.version, changed: record.changed })
+      documents.put({ key, state, size, version: record.version, changed: record.changed, tag: '' })
       if (record.shape !== store.contract.version) migrated.push(key)
     }
     reserved = Math.max(reserved, record.version + 1)

@@ -38,7 +38,14 @@ export const representation = (
 }
 
 /** The entity tag of a document in the media type of an answer: its version, a letter, and the mark of the type. It fits CoAP (RFC 7252 section 5.10.6). */
-export const tagOf = ({ version }: Kept, context: Context): string => `"${version.toString(36)}${LETTER}${typeMark(context)}"`
+export const tagOf = (document: Kept, context: Context): string => {
+  const mark = typeMark(context)
+  if (mark !== '') return tagText(document, mark)
+  if (document.tag === '') document.tag = tagText(document, '')
+  return document.tag
+}
+
+const tagText = ({ version }: Kept, mark: string): string => `"${version.toString(36)}${LETTER}${mark}"`
 
 /** No digit of a hexadecimal number, which CoAP would read as bytes. */
 const LETTER = 'j'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Documents, type Kept } from '../src/documents.ts'
 
-const kept = (key: string): Kept => ({ key, state: {}, version: 1, changed: 0, size: 2 })
+const kept = (key: string): Kept => ({ key, state: {}, version: 1, changed: 0, size: 2, tag: '' })
 
 describe('a list of documents', () => {
   test('gives each document that stays once while others come and go', () => {

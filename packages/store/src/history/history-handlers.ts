@@ -66,7 +66,7 @@ async function* missed(
     if (version >= newest) return
     const state = record.gone === true ? undefined : await host.current(record)
     if (state === undefined) continue
-    const kept: Kept = { key, state, version, changed, size: 0 }
+    const kept: Kept = { key, state, version, changed, size: 0, tag: '' }
     yield { body: host.represent(kept), headers: { etag: tagOf(kept, context) } }
   }
 }
@@ -76,5 +76,5 @@ const itemOf = async (host: HistoryHandlerHost, key: string, record: DocumentRec
   const time = new Date(changed).toISOString()
   if (record.gone === true) return { version, time, deleted: true }
   const state = await host.current(record)
-  return state === undefined ? undefined : { version, time, state: host.represent({ key, state, version, changed, size: 0 }) }
+  return state === undefined ? undefined : { version, time, state: host.represent({ key, state, version, changed, size: 0, tag: '' }) }
 }
