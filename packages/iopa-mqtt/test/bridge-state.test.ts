@@ -61,6 +61,7 @@ class Instance {
         const value = this.store.get(path)
         return { payload: bytes(value ?? ''), contentType: 'text/plain' }
       },
+      replaces: () => true,
       publish: (path, representation, origin) => world.publish(path, representation, origin),
       apply: async (path, message) => {
         await turn()
@@ -174,6 +175,7 @@ describe('state on a broker', () => {
       },
       ready: () => Promise.resolve(),
       capture: async path => ({ payload: bytes(values.get(path) ?? ''), contentType: 'text/plain' }),
+      replaces: () => true,
       publish: async (path, { payload }, origin) => {
         published.push({ path, value: text(payload), origin })
       },
@@ -190,6 +192,27 @@ describe('state on a broker', () => {
   }
   const foreign = (value: string, origin = 'other:1'): StateMessage => ({ payload: bytes(value), contentType: 'text/plain', origin })
   const soon = () => new Promise(resolve => setImmediate(resolve))
+
+  test('applies that others have deleted a state that they do not take from here, and publishes what is left', async () => {
+    for (const replaces of [true, false]) {
+      const { replica, applied, published, values } = alone({
+        replaces: () => replaces,
+        apply: async path => {
+          applied.push(path)
+          values.delete(path)
+        }
+      })
+      values.set('/whole', 'all')
+      replica.changed('/whole')
+      await replica.receive('/whole', foreign('', 'other:1'))
+      await soon()
+      await replica.receive('/whole', foreign('all', published[0]?.origin))
+      await soon()
+      await soon()
+      expect(applied).toEqual(replaces ? [] : ['/whole'])
+      expect(published.map(({ value }) => value)).toEqual(replaces ? ['all'] : ['all', ''])
+    }
+  })
 
   test('applies messages of others published meanwhile if its own message is refused', async () => {
     const { replica, applied, failures } = alone({

@@ -73,6 +73,7 @@ export class StateExchange {
       ready: async () => void (await broker.ready(this.#stopping.signal)),
       capture: path => this.#capture(path),
       publish: (path, representation, origin) => this.#publish(path, representation, origin),
+      replaces: path => options.replaceable.some(filter => topicMatches(filter, topicOf(path))),
       apply: (path, message) => this.#apply(path, message),
       failed: (path, error) => {
         if (this.#stopping.signal.aborted) return

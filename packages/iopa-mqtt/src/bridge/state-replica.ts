@@ -45,6 +45,8 @@ export interface StateReplicaOptions {
   capture(path: string): Promise<Representation | null>
   /** Resolves once the broker has acknowledged; rejects when it refuses. */
   publish(path: string, representation: Representation, origin: string): Promise<void>
+  /** True where others take up what this instance publishes; false for a state that follows from others, of which they take up the end alone. */
+  replaces(path: string): boolean
   /** Makes the state of this instance what the message says; must not reject. */
   apply(path: string, message: StateMessage): Promise<void>
   /** Told what could not be published. */
@@ -123,7 +125,8 @@ export class StateReplica {
     if (!pending) return this.#apply(path, message)
     if (pending.sent && (message.origin === '' ? fingerprint === pending.sent.fingerprint : message.origin === pending.sent.origin)) {
       pending.sent = null
-      pending.skipped = null
+      // That a resource is gone the others have taken up, and what we have published since has not changed that.
+      if (pending.skipped?.payload.length !== 0 || this.#options.replaces(path)) pending.skipped = null
       pending.echoed?.()
     } else pending.skipped = message
   }
@@ -164,7 +167,11 @@ export class StateReplica {
     } finally {
       this.#pending.delete(path)
     }
-    if (pending.skipped) await this.#apply(path, pending.skipped)
+    const { skipped } = pending
+    if (skipped === null) return
+    await this.#apply(path, skipped)
+    // The broker has what we published in the meantime.
+    if (skipped.payload.length === 0 && !this.#options.replaces(path)) this.changed(path)
   }
 
   async #publish(pending: Pending): Promise<void> {
