@@ -10,24 +10,15 @@ import { FanOuts } from '../../../src/broker/topics/fan-outs.ts'
 import type { RouteIndex } from '../../../src/broker/topics/route-index.ts'
 import { Recipient, Subscription } from '../../../src/broker/topics/subscription.ts'
 import type { Topic, TopicTable } from '../../../src/broker/topics/topic-table.ts'
+import { notedTurns } from '../noted-turns.ts'
 
 const MANY = 5000
 const OPTIONS = { qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: 0 }
 
 test('a change of a state is passed on to many sessions in slices, and is queued when all of them have it', async () => {
   const clock = virtualClock()
-  const turns: number[] = []
   let [state, read] = [0, 0]
-  const timed = {
-    now: () => clock.now(),
-    elapsed: () => clock.elapsed(),
-    clearTimeout: (timer: unknown) => clock.clearTimeout(timer),
-    setTimeout: (work: () => void, delay: number) =>
-      clock.setTimeout(() => {
-        work()
-        turns.push(read)
-      }, delay)
-  }
+  const noted = notedTurns(clock, () => read)
   const received = new Map<number, number>()
   const list = Array.from({ length: MANY }, (_, index) => {
     const session = {
@@ -48,7 +39,7 @@ test('a change of a state is passed on to many sessions in slices, and is queued
     }
   }
   const topics = { recipients: () => ({ list, groups: [], empty: false }), ofPath: () => topic }
-  const fanOuts = new FanOuts(new Turns(timed, new Flusher()), { authorizing: false, overwhelmed: false, forwarding: false }, () => undefined)
+  const fanOuts = new FanOuts(new Turns(noted.clock, new Flusher()), { authorizing: false, overwhelmed: false, forwarding: false }, () => undefined)
   const states = new StateUpdates({
     host: host as unknown as Host,
     topics: topics as unknown as TopicTable,
@@ -68,5 +59,5 @@ test('a change of a state is passed on to many sessions in slices, and is queued
   await clock.advance(500)
   expect([queued, received.size, fanOuts.busy]).toEqual([true, MANY, false])
   expect(read).toBeLessThanOrEqual(3 * MANY)
-  expect(Math.max(...turns.map((done, index) => done - (turns[index - 1] ?? 0)))).toBeLessThan(3300)
+  expect(noted.most()).toBeLessThan(3300)
 })

@@ -10,6 +10,7 @@ import type { Message } from '../../../src/broker/topics/message.ts'
 import { Recipient, Subscription } from '../../../src/broker/topics/subscription.ts'
 import type { Topic, TopicTable } from '../../../src/broker/topics/topic-table.ts'
 import type { StoreRecord } from '../../../src/store.ts'
+import { notedTurns } from '../noted-turns.ts'
 
 const MANY = 6000
 const OPTIONS = { qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: 0 }
@@ -17,18 +18,6 @@ const OPTIONS = { qos: 1, noLocal: false, retainAsPublished: false, retainHandli
 /** A forwarder to so many stored sessions, whose staged messages are records of a journal. */
 const forwarding = () => {
   const clock = virtualClock()
-  /** What was staged and sent up to the end of each turn. */
-  const turns: number[] = []
-  const noted = {
-    now: () => clock.now(),
-    elapsed: () => clock.elapsed(),
-    clearTimeout: (timer: unknown) => clock.clearTimeout(timer),
-    setTimeout: (work: () => void, delay: number) =>
-      clock.setTimeout(() => {
-        work()
-        turns.push(staged + sent)
-      }, delay)
-  }
   const writes: number[] = []
   const store = {
     load: async function* () {},
@@ -37,6 +26,7 @@ const forwarding = () => {
   }
   const journal = new Journal(store, console, clock)
   let [staged, sent] = [0, 0]
+  const noted = notedTurns(clock, () => staged + sent)
   const list = Array.from({ length: MANY }, (_, index) => {
     const outgoing = {
       congested: false,
@@ -53,7 +43,7 @@ const forwarding = () => {
     return new Recipient([new Subscription(session, 'a', null, OPTIONS)])
   })
   const topics = { recipients: () => ({ list, groups: [], empty: false }) } as unknown as TopicTable
-  const fanOuts = new FanOuts(new Turns(noted, new Flusher()), { authorizing: false, overwhelmed: false, forwarding: false }, () => undefined)
+  const fanOuts = new FanOuts(new Turns(noted.clock, new Flusher()), { authorizing: false, overwhelmed: false, forwarding: false }, () => undefined)
   const queues = { room: 1e9, allowance: () => 1e9, relieve: () => undefined }
   const forwarder = new Forwarder({ topics, fanOuts, queues, authorizations: { waiting: 0 }, journal })
   const message = { topic: 'a', size: 10, qos: 1, publisher: null, detach: () => message } as unknown as Message
@@ -64,12 +54,12 @@ const forwarding = () => {
         done(kept)
       })
     )
-  return { clock, turns, writes, fanOuts, publish, staged: () => staged, sent: () => sent }
+  return { clock, noted, writes, fanOuts, publish, staged: () => staged, sent: () => sent }
 }
 
 describe('a message that the store keeps for many sessions', () => {
   test('is staged in slices, all of them in one write, and sent in slices after that', async () => {
-    const { clock, turns, writes, fanOuts, publish, staged, sent } = forwarding()
+    const { clock, noted, writes, fanOuts, publish, staged, sent } = forwarding()
     let kept: boolean | undefined
     publish(outcome => {
       kept = outcome
@@ -77,8 +67,8 @@ describe('a message that the store keeps for many sessions', () => {
     await clock.advance(500)
     expect([staged(), sent(), kept, fanOuts.bytes]).toEqual([MANY, MANY, true, 0])
     expect(writes).toEqual([MANY])
-    expect(turns.length).toBeGreaterThan(6)
-    expect(Math.max(...turns.map((done, index) => done - (turns[index - 1] ?? 0)))).toBeLessThan(3300)
+    expect(noted.turns.length).toBeGreaterThan(6)
+    expect(noted.most()).toBeLessThan(3300)
   })
 
   test('does not keep the store from writing when another one follows', async () => {
