@@ -6,9 +6,10 @@ import { collection, resource, resources } from '@iopa/resource'
 import { router } from '@iopa/router'
 import { store } from '@iopa/store'
 import { seededRandom } from '@iopa/testing'
-import { afterEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { describeWith, mosquitto, type Peer, until } from '../packages/iopa-mqtt/test/fixtures/peers.ts'
+import { describeWith, type Peer, until } from '../packages/iopa-mqtt/test/fixtures/peers.ts'
+import { converged, threeWorkers } from './support/three-workers.ts'
 
 const light = resource('/lights/{id}', {
   state: z.object({ on: z.boolean(), level: z.number() }),
@@ -42,34 +43,9 @@ const worker = async (broker: Peer) => {
 
 type Worker = Awaited<ReturnType<typeof worker>>
 
-const closing: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
-
-const open = async (): Promise<{ broker: Peer; workers: readonly [Worker, Worker, Worker] }> => {
-  const broker = await mosquitto()
-  closing.push(() => broker.dispose())
-  const workers = [await worker(broker), await worker(broker), await worker(broker)] as const
-  for (const { app } of workers) closing.push(() => app.close({ timeout: 500 }))
-  return { broker, workers }
-}
-
-/** Waits until all workers have the same documents, and have them a moment later. */
-const converged = async (workers: readonly Worker[]): Promise<string> => {
-  for (;;) {
-    const first = await until(async () => {
-      const [one, ...others] = await Promise.all(workers.map(({ held }) => held()))
-      return others.every(other => other === one) ? one : null
-    }, 20_000)
-    await new Promise(resolve => setTimeout(resolve, 250))
-    if ((await Promise.all(workers.map(({ held }) => held()))).every(other => other === first)) return first
-  }
-}
-
 describeWith(['mosquitto'], 'a store in three workers', () => {
   test('has the last state in the order of the broker, deletions included, through restarts of the broker', async () => {
-    const { broker, workers } = await open()
+    const { broker, workers } = await threeWorkers(worker)
     const random = seededRandom(7)
     const change = async (round: number): Promise<void> => {
       const { ask, lights } = workers[Math.floor(random() * 3)] as Worker
@@ -99,7 +75,7 @@ describeWith(['mosquitto'], 'a store in three workers', () => {
   }, 60_000)
 
   test('judges If-Match by what this worker has applied, and runs rules where a change was made', async () => {
-    const { workers } = await open()
+    const { workers } = await threeWorkers(worker)
     const [one, other] = workers
     await one.ask('PUT', '/lights/hall', { on: true, level: 1 })
     await converged(workers)

@@ -6,9 +6,10 @@ import { resources, twin } from '@iopa/resource'
 import { router } from '@iopa/router'
 import { twins } from '@iopa/store'
 import { seededRandom } from '@iopa/testing'
-import { afterEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { describeWith, mosquitto, type Peer, until } from '../packages/iopa-mqtt/test/fixtures/peers.ts'
+import { describeWith, type Peer, until } from '../packages/iopa-mqtt/test/fixtures/peers.ts'
+import { converged, threeWorkers } from './support/three-workers.ts'
 
 const Lamp = z.object({ on: z.boolean(), level: z.number() }).partial()
 const lamp = twin('/devices/{id}', { reported: Lamp, desired: Lamp })
@@ -40,34 +41,9 @@ const sorted = (members: object): unknown => Object.entries(members).sort(([one]
 
 type Worker = Awaited<ReturnType<typeof worker>>
 
-const closing: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
-
-const open = async (): Promise<{ broker: Peer; workers: readonly [Worker, Worker, Worker] }> => {
-  const broker = await mosquitto()
-  closing.push(() => broker.dispose())
-  const workers = [await worker(broker), await worker(broker), await worker(broker)] as const
-  for (const { app } of workers) closing.push(() => app.close({ timeout: 500 }))
-  return { broker, workers }
-}
-
-/** Waits until all workers have the same twins, and have them a moment later. */
-const converged = async (workers: readonly Worker[]): Promise<string> => {
-  for (;;) {
-    const first = await until(async () => {
-      const [one, ...others] = await Promise.all(workers.map(({ held }) => held()))
-      return others.every(other => other === one) ? one : null
-    }, 10_000)
-    await new Promise(resolve => setTimeout(resolve, 250))
-    if ((await Promise.all(workers.map(({ held }) => held()))).every(other => other === first)) return first
-  }
-}
-
 describeWith(['mosquitto'], 'twins in three workers', () => {
   test('have the last parts in the order of the broker, through restarts of the broker, and are deleted everywhere', async () => {
-    const { broker, workers } = await open()
+    const { broker, workers } = await threeWorkers(worker)
     const random = seededRandom(7)
     const change = async (round: number): Promise<void> => {
       const { ask, devices } = workers[Math.floor(random() * 3)] as Worker
@@ -98,7 +74,7 @@ describeWith(['mosquitto'], 'twins in three workers', () => {
   }, 60_000)
 
   test('count what was seen of the delta of another worker as nothing: no wish ends by it', async () => {
-    const { workers } = await open()
+    const { workers } = await threeWorkers(worker)
     const [one, other] = workers
     await one.ask('PUT', '/devices/d0/desired', { level: 50 })
     await converged(workers)
