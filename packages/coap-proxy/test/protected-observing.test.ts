@@ -138,7 +138,7 @@ describe('an observation under OSCORE through the proxy', () => {
   })
 })
 
-describe('the outer Observe that somebody has changed', () => {
+describe('an outer Observe option that was changed on the way', () => {
   /** Gives the Observe options of one direction other values; undefined removes them. */
   const changing = (to: 'proxy' | 'client', value: (given: number) => number | undefined): SiteOptions => ({
     change: (bytes, direction): Uint8Array => {

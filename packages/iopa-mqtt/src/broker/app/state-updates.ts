@@ -31,6 +31,8 @@ interface Update {
 
 /** A change that is being passed on to many subscribers, in slices. */
 interface Walk {
+  /** Those that it visits: a session that subscribes later is in another list. */
+  readonly list: readonly Recipient[]
   readonly publisher: Session | null
   readonly wasState: boolean
   begun: boolean
@@ -95,16 +97,16 @@ export class StateUpdates implements StateSource<Session> {
       if (target !== null) this.#refresh(topic, target, wasState)
     }
     const length = list.length + groups.length
-    if (length > SHORT) this.#walk(topic, length, visit, publisher, wasState)
+    if (length > SHORT) this.#walk(topic, { list, publisher, wasState, begun: false, visited: [] }, length, visit)
     else for (let index = 0; index < length; index++) visit(index)
   }
 
   /** Visits many subscribers in slices. A change that comes before the first visit needs no walk of its own: states are read after it. */
-  #walk(topic: Topic, length: number, visit: (index: number) => void, publisher: Session | null, wasState: boolean): void {
+  #walk(topic: Topic, walk: Walk, length: number, visit: (index: number) => void): void {
+    const { list, publisher, wasState } = walk
     let walks = this.#walks.get(topic.name)
-    if (walks?.some(walk => !walk.begun && walk.publisher === publisher && walk.wasState === wasState)) return
+    if (walks?.some(one => !one.begun && one.list === list && one.publisher === publisher && one.wasState === wasState)) return
     if (!walks) this.#walks.set(topic.name, (walks = []))
-    const walk: Walk = { publisher, wasState, begun: false, visited: [] }
     walks.push(walk)
     const begin = (index: number): void => {
       walk.begun = true
